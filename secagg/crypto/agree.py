@@ -1,0 +1,42 @@
+"""X25519 key agreement (RFC 7748), hashed at once: the raw shared point never leaves this module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from secagg.crypto.derive import derive
+from secagg.types import Entropy, Secret
+
+KEY_BYTES = 32
+
+
+class LowOrderPoint(Exception):
+    """The peer's key gives the all-zero output, so it contributes nothing (RFC 7748, section 6.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementKey:
+    """A private X25519 key."""
+
+    seed: Secret
+
+    @classmethod
+    def generate(cls, entropy: Entropy) -> AgreementKey:
+        return cls(Secret(entropy(KEY_BYTES)))
+
+    def public(self) -> bytes:
+        """The 32-byte public key."""
+        return self._private().public_key().public_bytes_raw()
+
+    def agree(self, peer: bytes, *, salt: bytes, label: str, info: tuple[bytes, ...] = ()) -> Secret:
+        """32 bytes that both ends derive, bound to `salt`, `label` and `info`. Raises LowOrderPoint."""
+        try:
+            shared = self._private().exchange(X25519PublicKey.from_public_bytes(peer))
+        except ValueError as refused:
+            raise LowOrderPoint("the peer's X25519 key is of low order or malformed") from refused
+        return derive(Secret(shared), salt=salt, label=label, info=info)
+
+    def _private(self) -> X25519PrivateKey:
+        return X25519PrivateKey.from_private_bytes(self.seed.expose())

@@ -1,0 +1,77 @@
+"""AES-256-GCM of a long vector, chunk by chunk, under a key that is used for this one vector only.
+
+Chunk i has the nonce (i, last): a chunk that is moved, repeated, dropped or cut off does not open (the STREAM construction,
+Hoang, Reyhanitabar, Rogaway and Vizár 2015). The commitment is a hash of the tags: who does not hold the key can neither
+change a chunk under its tag nor make another tag, so signing 32 bytes authenticates the vector without hashing it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from secagg.crypto.derive import frame
+from secagg.crypto.seal import CannotOpen
+from secagg.payload import CHUNK, Payload, chunk_count
+from secagg.types import Secret
+
+TAG = 16
+PLAIN = CHUNK - TAG
+"""Plaintext bytes of a full chunk: a multiple of 24, so no ring word of 2, 3, 4, 6 or 8 bytes straddles two chunks."""
+
+
+def sealed_size(size: int) -> int:
+    """Bytes after sealing `size` plaintext bytes."""
+    return size + TAG * -(-size // PLAIN)
+
+
+def plain_size(size: int) -> int:
+    """Plaintext bytes inside a sealed vector of `size` bytes."""
+    return size - TAG * chunk_count(size)
+
+
+def _nonce(index: int, count: int) -> bytes:
+    return struct.pack(">QI", index, index == count - 1)
+
+
+def seal_stream(key: Secret, fill: Callable[[int, memoryview], None], size: int, *, purpose: str, context: bytes) -> bytearray:
+    """Encrypt `size` bytes; `fill(offset, buffer)` writes the plaintext of one chunk at a time, so it never lies in memory whole."""
+    cipher, bound = AESGCM(key.expose()), frame(purpose, context)
+    sealed = bytearray(sealed_size(size))
+    view, count = memoryview(sealed), chunk_count(len(sealed))
+    plain = bytearray(min(PLAIN, size))
+    for index in range(count):
+        length = min(PLAIN, size - index * PLAIN)
+        part = memoryview(plain)[:length]
+        fill(index * PLAIN, part)
+        start = index * CHUNK
+        cipher.encrypt_into(_nonce(index, count), part, bound, view[start : start + length + TAG])
+    plain[:] = bytes(len(plain))
+    return sealed
+
+
+def open_stream(key: Secret, sealed: Payload, *, purpose: str, context: bytes) -> Iterator[memoryview]:
+    """Decrypt chunk by chunk into one reused buffer: each view is valid until the next. Raises CannotOpen at the first bad chunk."""
+    cipher, bound = AESGCM(key.expose()), frame(purpose, context)
+    count = chunk_count(sealed.size)
+    plain = memoryview(bytearray(min(PLAIN, max(sealed.size - TAG, 0))))
+    for index in range(count):
+        chunk = sealed.chunk(index)
+        try:
+            length = cipher.decrypt_into(_nonce(index, count), chunk, bound, plain[: len(chunk) - TAG])
+        except (InvalidTag, ValueError) as refused:
+            raise CannotOpen(f"chunk {index} of {count} of a sealed {purpose} does not open") from refused
+        yield plain[:length]
+
+
+def commitment(sealed: Payload) -> bytes:
+    """SHA-256 over the size and every chunk's tag, 32 bytes."""
+    hasher = hashes.Hash(hashes.SHA256())
+    hasher.update(frame("stream/tags", struct.pack("<Q", sealed.size)))
+    for index in range(chunk_count(sealed.size)):
+        hasher.update(bytes(sealed.chunk(index)[-TAG:]))
+    return hasher.finalize()

@@ -1,0 +1,36 @@
+"""One party's private keys, with the roster they stand in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from secagg.crypto.seal import OpenKey
+from secagg.crypto.sign import SigningKey
+from secagg.errors import ConfigError
+from secagg.roster import Member, Roster
+from secagg.types import PartyId
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A party that can sign and open. Keys are Secrets: they show in no repr, and an Identity does not pickle.
+
+    `folder` is where its TLS files lie, None for one that lives in memory only.
+    """
+
+    party: PartyId
+    signing: SigningKey
+    opening: OpenKey
+    roster: Roster
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        member = self.member
+        if member.signing != self.signing.verify_key() or member.sealing != self.opening.seal_key():
+            raise ConfigError(f"the keys of {self.party} are not those that the roster names: run `secagg certs request` again, or pin the newer roster")
+
+    @property
+    def member(self) -> Member:
+        """Its entry in the roster."""
+        return self.roster.member(self.party)

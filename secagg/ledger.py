@@ -1,0 +1,153 @@
+"""What this party has done that it may not do twice, on disk before it is done: rounds entered, slots used, sums released.
+
+SQLite in WAL mode, synchronous: after a crash the ledger knows at least what was sent. It holds hashes and names, no secret.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError
+from secagg.types import Context, PartyId
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS rounds (
+    task TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, rd BLOB NOT NULL, PRIMARY KEY (task, round, attempt));
+CREATE TABLE IF NOT EXISTS slots (rd BLOB NOT NULL, slot TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (rd, slot));
+CREATE TABLE IF NOT EXISTS releases (
+    task TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, members TEXT NOT NULL, roots BLOB NOT NULL,
+    PRIMARY KEY (task, round, attempt));
+"""
+
+
+class Ledger:
+    """One party's durable record. Two processes may open the same file; each write is one exclusive transaction."""
+
+    def __init__(self, path: Path | str = ":memory:") -> None:
+        self._lock = threading.Lock()
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error as refused:
+            raise ConfigError(f"cannot open the ledger {path}: {refused}. Give this party a folder it may write to") from refused
+
+    def enter(self, ctx: Context) -> None:
+        """Record that this party takes part in the round. The same description again changes nothing.
+
+        Raises:
+            InvalidMessage: RD-C8, a round or attempt earlier than one already entered; RD-C9, a second description for this one.
+        """
+        with self._transaction():
+            latest = self._db.execute(
+                "SELECT round, attempt FROM rounds WHERE task = ? ORDER BY round DESC, attempt DESC LIMIT 1", (ctx.task,)
+            ).fetchone()
+            same = self._db.execute(
+                "SELECT rd FROM rounds WHERE task = ? AND round = ? AND attempt = ?", (ctx.task, ctx.round, ctx.attempt)
+            ).fetchone()
+            # > A party accepts one description for a task, round and attempt (RD-C9).
+            if same is not None and same[0] != ctx.rd:
+                raise InvalidMessage("RD-C9", f"a second description for round {ctx.round}, attempt {ctx.attempt} of task {ctx.task!r}")
+            # > Rounds and attempts of a task only move forward (RD-C8).
+            if latest is not None and (ctx.round, ctx.attempt) < tuple(latest):
+                raise InvalidMessage("RD-C8", f"round {ctx.round}, attempt {ctx.attempt} comes after round {latest[0]}, attempt {latest[1]}")
+            self._db.execute("INSERT OR IGNORE INTO rounds VALUES (?, ?, ?, ?)", (ctx.task, ctx.round, ctx.attempt, ctx.rd))
+
+    def latest(self, task: str) -> tuple[int, int] | None:
+        """The last (round, attempt) entered for `task`, so that a restart goes on after it."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT round, attempt FROM rounds WHERE task = ? ORDER BY round DESC, attempt DESC LIMIT 1", (task,)
+            ).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def use(self, ctx: Context, slot: str, digest: bytes) -> None:
+        """Record, before sending, what goes into `slot` of this round.
+
+        Raises:
+            LocalProtocolError: something else went into that slot before, perhaps before a restart.
+        """
+        with self._transaction():
+            row = self._db.execute("SELECT digest FROM slots WHERE rd = ? AND slot = ?", (ctx.rd, slot)).fetchone()
+            if row is not None and row[0] != digest:
+                raise LocalProtocolError(f"slot {slot!r} of round {ctx.round}, attempt {ctx.attempt} was used before: it is not used twice")
+            self._db.execute("INSERT OR IGNORE INTO slots VALUES (?, ?, ?)", (ctx.rd, slot, digest))
+
+    def used(self, ctx: Context, slot: str) -> bytes | None:
+        """What went into `slot` of this round, if anything did."""
+        with self._lock:
+            row = self._db.execute("SELECT digest FROM slots WHERE rd = ? AND slot = ?", (ctx.rd, slot)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def release(self, ctx: Context, members: Iterable[PartyId], roots: bytes, *, floor: int) -> None:
+        """Record, before it is sent, that the sum over `members` leaves this party.
+
+        Differencing: the same round is summed again only over the identical set of the identical reports' owners, or over a set
+        that differs in at least `floor` parties, so that no difference of two sums shows fewer than that many.
+
+        Raises:
+            InvalidMessage: RD-C10, the set is too close to one released before.
+        """
+        wanted = set(members)
+        with self._transaction():
+            rows = self._db.execute(
+                "SELECT attempt, members FROM releases WHERE task = ? AND round = ? AND attempt != ?", (ctx.task, ctx.round, ctx.attempt)
+            ).fetchall()
+            for attempt, listed in rows:
+                apart = len(wanted ^ set(json.loads(listed)))
+                # > A round is summed again only over the same set or one that differs in at least F parties (RD-C10).
+                if 0 < apart < floor:
+                    raise InvalidMessage(
+                        "RD-C10", f"this set differs from that of attempt {attempt} in {apart} parties: the two sums would show them; {floor} needed"
+                    )
+            self._db.execute(
+                "INSERT OR IGNORE INTO releases VALUES (?, ?, ?, ?, ?)",
+                (ctx.task, ctx.round, ctx.attempt, json.dumps(sorted(wanted)), roots),
+            )
+            kept = self._db.execute(
+                "SELECT roots FROM releases WHERE task = ? AND round = ? AND attempt = ?", (ctx.task, ctx.round, ctx.attempt)
+            ).fetchone()
+            # > A batch is collected once (RD-C11).
+            if kept[0] != roots:
+                raise InvalidMessage("RD-C11", f"another batch of round {ctx.round}, attempt {ctx.attempt} was released before")
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db, self._lock)
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK if anything was refused."""
+
+    def __init__(self, db: sqlite3.Connection, lock: threading.Lock) -> None:
+        self._db, self._lock = db, lock
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        finally:
+            self._lock.release()

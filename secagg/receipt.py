@@ -1,0 +1,141 @@
+"""The receipt of a round: proof, for anybody who holds the roster, of which reports were summed and who agreed to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from secagg.crypto.derive import digest, frame
+from secagg.crypto.sign import BadSignature
+from secagg.errors import InvalidMessage
+from secagg.identity import Identity
+from secagg.roles import Sum
+from secagg.roster import Roster
+from secagg.round import Round, RoundDescription, round_digest
+from secagg.types import PartyId
+from secagg.wire.parse import HASH, exactly, parse, parties, party, serialise
+from secagg.wire.v1 import common_pb2 as pb
+
+_AGREE, _SIGN = "agreement", "receipt"
+
+
+def statement(rd: bytes, included: Iterable[PartyId], roots: bytes) -> bytes:
+    """What the parties sign when they agree on a set: rd, the digest of the reports, and the sorted names, each after its length."""
+    return frame("agreement/set", rd, roots, *(name.encode() for name in sorted(included)))
+
+
+def sign_agreement(me: Identity, rd: bytes, included: Iterable[PartyId], roots: bytes) -> bytes:
+    """One party's signature for the set."""
+    return me.signing.sign(_AGREE, statement(rd, included, roots))
+
+
+def verify_agreement(roster: Roster, name: PartyId, signature: bytes, rd: bytes, included: Iterable[PartyId], roots: bytes) -> None:
+    """Raises BadSignature unless `name` signed exactly this set in this round."""
+    roster.member(name).signing.verify(signature, _AGREE, statement(rd, included, roots))
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Which reports a released mean is made of.
+
+    Attributes:
+        round: the signed description of the round.
+        included: the clients whose reports are in the sum, sorted.
+        roots: digest of their signed reports.
+        agreement: who signed for this set (aggregators, or clients in `pairwise`).
+        result: SHA-256 of the released mean (float32, little-endian, in layout order).
+        weight: the sum of the clients' weights; no single weight is known to anybody but its owner.
+        signature: the coordinator's, over everything above.
+    """
+
+    round: Round
+    included: tuple[PartyId, ...]
+    roots: bytes
+    agreement: tuple[tuple[PartyId, bytes], ...]
+    result: bytes
+    weight: int
+    signature: bytes
+
+    @classmethod
+    def issue(cls, opened: Round, total: Sum, *, result: bytes, weight: int, coordinator: Identity) -> Receipt:
+        """The coordinator's receipt for a sum that was opened."""
+        unsigned = cls(opened, total.included, total.roots, total.agreement, result, weight, b"")
+        return cls(opened, total.included, total.roots, total.agreement, result, weight, coordinator.signing.sign(_SIGN, unsigned._signed()))
+
+    def to_bytes(self) -> bytes:
+        return serialise(self._wire(self.signature))
+
+    @classmethod
+    def parse(cls, raw: bytes, roster: Roster) -> Receipt:
+        """Raises MalformedMessage."""
+        wire = parse(pb.Receipt, raw)
+        return cls(
+            Round(RoundDescription.parse(wire.description), wire.description, wire.description_signature, roster),
+            parties(wire.included, "included", is_sorted=True),
+            exactly(wire.agreed_roots, HASH, "roots"),
+            tuple((party(item.party, "signatory"), item.signature) for item in wire.agreement),
+            exactly(wire.result, HASH, "result"),
+            wire.weight,
+            wire.signature,
+        )
+
+    def verify(self, *, signatories: int) -> None:
+        """Check every signature, the roster and the floor. Raises InvalidMessage.
+
+        Args:
+            signatories: how many distinct parties must have signed the set: all servers of the description for `additive`.
+        """
+        described, roster = self.round.description, self.round.roster
+        # > A receipt belongs to the roster that the reader holds (RC-C1).
+        if described.roster_hash != roster.hash:
+            raise InvalidMessage("RC-C1", "the receipt is of another roster: take the one of its epoch")
+        # > Description and receipt carry the coordinator's signature (RC-C2).
+        try:
+            coordinator = roster.member(described.coordinator).signing
+            coordinator.verify(self.round.signature, "round-description", self.round.raw)
+            coordinator.verify(self.signature, _SIGN, self._signed())
+        except BadSignature as refused:
+            raise InvalidMessage("RC-C2", "the coordinator's signature does not hold", culprits=[described.coordinator]) from refused
+        self._verify_agreement(signatories)
+        # > The set is part of the cohort and not below the floor (RC-C4).
+        if not set(self.included) <= set(described.cohort):
+            raise InvalidMessage("RC-C4", "the set holds a party that was not in the cohort")
+        if self.round.organisations(self.included) < described.floors.floor:
+            raise InvalidMessage("RC-C4", f"{self.round.organisations(self.included)} organisations in the sum, {described.floors.floor} needed")
+
+    def _verify_agreement(self, signatories: int) -> None:
+        rd, allowed = round_digest(self.round.raw), {*self.round.description.servers, *self.round.description.cohort}
+        for name, signature in self.agreement:
+            # > Each signatory is of the round and signed exactly this set (RC-C3).
+            try:
+                verify_agreement(self.round.roster, name, signature, rd, self.included, self.roots)
+            except BadSignature as refused:
+                raise InvalidMessage("RC-C3", f"the signature of {name} for the set does not hold", culprits=[name]) from refused
+        names = [name for name, _ in self.agreement]
+        if len(set(names) & allowed) < max(signatories, 1) or len(set(names)) != len(names):
+            raise InvalidMessage("RC-C3", f"{len(set(names) & allowed)} parties signed for the set, {signatories} needed")
+
+    def _signed(self) -> bytes:
+        return serialise(self._wire(b""))
+
+    def _wire(self, signature: bytes) -> pb.Receipt:
+        return pb.Receipt(
+            description=self.round.raw,
+            description_signature=self.round.signature,
+            included=self.included,
+            agreed_roots=self.roots,
+            agreement=[pb.PartySignature(party=name, signature=given) for name, given in self.agreement],
+            result=self.result,
+            weight=self.weight,
+            signature=signature,
+        )
+
+
+def result_digest(mean: bytes) -> bytes:
+    """Digest of a released mean: float32, little-endian, in layout order."""
+    return digest("receipt/result", mean)
+
+
+def model_digest(model: bytes) -> bytes:
+    """Digest of an input model: float32, little-endian, in layout order."""
+    return digest("round/model", model)

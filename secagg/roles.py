@@ -1,0 +1,133 @@
+"""What a protocol shows to the outside: messages, roles that turn messages into messages, and the plan that makes the roles.
+
+A role has no I/O, no clock and no randomness of its own. Whoever drives it (a socket loop, Flower, a test) calls `start` once,
+`receive` for each message and `expire` when the time it asked for in `patience` has passed, and carries what comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.payload import Payload
+from secagg.types import Entropy, PartyId
+
+if TYPE_CHECKING:
+    from secagg.encode.quantise import Encoding
+    from secagg.identity import Identity
+    from secagg.ledger import Ledger
+    from secagg.policy import Policy
+    from secagg.roster import Roster
+    from secagg.round import Round, RoundDescription, Terms
+
+Vector = NDArray[np.unsignedinteger]
+"""Words of the ring, one per coordinate: uint16, uint32 or uint64."""
+
+
+class Message(Protocol):
+    """A frozen dataclass; to parse is to validate, so a message that exists is well-formed."""
+
+    KIND: ClassVar[str]
+    """`protocol/Name`, unique."""
+
+    @property
+    def slot(self) -> str:
+        """Which of several messages of this kind it is, for example the client that a receipt is about; usually empty.
+
+        A sender fills each (kind, slot) once a round: the same bytes again get the same answer, other bytes are refused.
+        """
+
+    def to_wire(self) -> tuple[bytes, Payload | None]:
+        """Canonical body, and the payload if there is one."""
+
+    @classmethod
+    def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
+        """Parse and validate. Raises MalformedMessage."""
+
+
+class Codec:
+    """The messages of one protocol by kind: joins typed messages to bytes."""
+
+    def __init__(self, *kinds: type[Message]) -> None:
+        self.kinds: Mapping[str, type[Message]] = {kind.KIND: kind for kind in kinds}
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message on its way to one party."""
+
+    recipient: PartyId
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What a round opens: the sum of the vectors of exactly the parties in `included`.
+
+    `agreement` are the signatures that the parties of the protocol gave for this set, over `statement(…)` of `secagg.receipt`.
+    """
+
+    vector: Vector
+    included: tuple[PartyId, ...]
+    roots: bytes
+    agreement: tuple[tuple[PartyId, bytes], ...]
+
+
+class Role(Protocol):
+    """A small machine over plain states. A client that meets a bad message has failed for good; a server refuses it and goes on."""
+
+    @property
+    def phase(self) -> str:
+        """Name of the state it is in; `done` and `failed` are final."""
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds this phase may last before the driver must call `expire`; None: as long as it takes."""
+
+    @property
+    def result(self) -> Sum | None:
+        """The sum, in the one role that opens it, once `phase` is `done`."""
+
+    def start(self) -> Sequence[Outgoing]:
+        """Begin. Raises LocalProtocolError the second time."""
+
+    def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
+        """Take one authenticated message. Raises PeerError for one that is not due or fails a check."""
+
+    def expire(self) -> Sequence[Outgoing]:
+        """The time of this phase is over. Raises SessionAborted where too few have answered."""
+
+
+class ClientRole(Role, Protocol):
+    """A role that brings a vector."""
+
+    def contribute(self, vector: Vector, *, version: int) -> Sequence[Outgoing]:
+        """Hand in the encoded update, trained from model `version`. Raises LocalProtocolError the second time."""
+
+
+class Plan(Protocol):
+    """A protocol with its numbers: makes the description of a round and, from a description, the role of any party in it."""
+
+    PROTOCOL: ClassVar[str]
+    CODEC: ClassVar[Codec]
+
+    @property
+    def encoding(self) -> Encoding:
+        """How an update becomes ring words."""
+
+    def describe(self, terms: Terms, roster: Roster) -> RoundDescription:
+        """The description of one round. Raises ConfigError if the roster does not fit the plan."""
+
+    @classmethod
+    def from_description(cls, description: RoundDescription) -> Self:
+        """The plan that a description states. Raises InvalidMessage where its numbers are not allowed."""
+
+    def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
+        """The machine of `identity` in this round; which one follows from its role in the roster."""
+
+    def staleness(self, version_age: int) -> int:
+        """The public integer factor that a report of this age gives its weight."""

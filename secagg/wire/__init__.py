@@ -1,0 +1,1 @@
+"""The wire: generated messages (`v1`, never edited) and the strict parser in front of them."""
