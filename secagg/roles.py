@@ -129,5 +129,5 @@ class Plan(Protocol):
     def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
         """The machine of `identity` in this round; which one follows from its role in the roster."""
 
-    def staleness(self, version_age: int) -> int:
-        """The public integer factor that a report of this age gives its weight."""
+    def staleness_factor(self, age: int) -> int | None:
+        """The public integer factor that a report trained from a model this many versions old gives its weight; None: too old."""

@@ -41,6 +41,7 @@ class Terms:
     round: int
     attempt: int
     layout: bytes
+    values: int
     base_model: bytes
     inputs: tuple[Input, ...]
     nonce: bytes
@@ -65,6 +66,7 @@ class RoundDescription:
     floors: Floors
     encoding: Encoding
     layout: bytes
+    values: int
     base_model: bytes
     inputs: tuple[Input, ...]
     quorum: int
@@ -92,6 +94,7 @@ class RoundDescription:
                 ),
                 encoding=encoding_to_wire(self.encoding),
                 layout=self.layout,
+                values=self.values,
                 base_model=self.base_model,
                 inputs=[pb.Input(version=item.version, model=item.model, factor=item.factor) for item in self.inputs],
                 quorum=self.quorum,
@@ -126,6 +129,7 @@ class RoundDescription:
             floors=floors,
             encoding=encoding,
             layout=exactly(wire.layout, HASH, "layout digest"),
+            values=between(wire.values, 1, 1 << 40, "values"),
             base_model=exactly(wire.base_model, HASH, "base model hash"),
             inputs=tuple(_input_from_wire(item) for item in wire.inputs),
             quorum=between(wire.quorum, 1, len(cohort), "quorum"),
@@ -230,6 +234,8 @@ def _check_policy(described: RoundDescription, opened: Round, policy: Policy) ->
         raise InvalidMessage("RD-C7", f"this party's policy does not allow the task {described.task!r}", culprits=blame)
     if described.encoding.bits < policy.min_bits:
         raise InvalidMessage("RD-C7", f"{described.encoding.bits}-bit values, {policy.min_bits} in this party's policy", culprits=blame)
+    if described.values > policy.max_values:
+        raise InvalidMessage("RD-C7", f"an update of {described.values} values, at most {policy.max_values} in this party's policy", culprits=blame)
     if len(described.servers) < policy.min_servers:
         raise InvalidMessage("RD-C7", f"{len(described.servers)} servers, {policy.min_servers} in this party's policy", culprits=blame)
 

@@ -1,0 +1,300 @@
+"""An aggregator: takes one part of each report, agrees with the others on the set, and gives its share of the sum, once.
+
+    Accepting ──Close──▶ Listing ──all lists──▶ Agreeing ──all signatures──▶ Done
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from secagg.crypto.derive import frame
+from secagg.crypto.seal import CannotOpen
+from secagg.crypto.sign import BadSignature
+from secagg.errors import InvalidMessage, LocalProtocolError, SessionAborted, UnexpectedMessage
+from secagg.identity import Identity
+from secagg.ledger import Ledger
+from secagg.payload import Payload
+from secagg.receipt import sign_agreement, verify_agreement
+from secagg.roles import Message, Outgoing, Sum
+from secagg.round import Round
+from secagg.types import Context, Entropy, PartyId, Secret
+
+from .client import ACCEPTED, PART, seal_context
+from .messages import Accepted, Agreed, Close, Listed, Report, Share
+from .params import Params
+from .split import SEED, Tally, mask, part_hash, root_hash, roots_hash, seal_masked
+
+SHARE = "additive/share"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One accepted part: enough to take it out of the tally again if the others do not hold theirs."""
+
+    report: bytes
+    root: bytes
+    secret: Secret
+    payload: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepting:
+    """Reports come in and are added at once; lists of aggregators that closed earlier wait."""
+
+    tally: Tally
+    held: Mapping[PartyId, Held]
+    lists: Mapping[PartyId, Listed]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Closed: waiting for every aggregator's list."""
+
+    tally: Tally
+    held: Mapping[PartyId, Held]
+    lists: Mapping[PartyId, Listed]
+    agreed: Mapping[PartyId, Agreed]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreeing:
+    """The set is known and signed: waiting for every aggregator's signature. Seeds are gone."""
+
+    tally: Tally
+    included: tuple[PartyId, ...]
+    roots: bytes
+    agreed: Mapping[PartyId, Agreed]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The share is out; the tally is gone, so there can be no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The round cannot end here."""
+
+
+State = Accepting | Listing | Agreeing | Done | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where this aggregator sits: everything that does not change in a round."""
+
+    me: Identity
+    params: Params
+    opened: Round
+
+    @property
+    def ctx(self) -> Context:
+        return self.opened.ctx
+
+    @property
+    def index(self) -> int:
+        return self.params.aggregators.index(self.me.party)
+
+    @property
+    def others(self) -> tuple[PartyId, ...]:
+        return tuple(name for name in self.params.aggregators if name != self.me.party)
+
+
+def check_report(message: Report, client: PartyId, seat: Seat) -> bytes:
+    """The root of a report that fits the round. Raises InvalidMessage."""
+    params, index = seat.params, seat.index
+    # > A report is from a client of the cohort (AD-A1).
+    if client not in params.clients:
+        raise InvalidMessage("AD-A1", f"{client} is not in the cohort", culprits=[client])
+    # > It lists one hash per aggregator, and the part fits the hash in its place (AD-A2).
+    own = part_hash(seat.ctx, client, message.report, index, message.sealed, message.commitment)
+    if len(message.parts) != len(params.aggregators) or message.parts[index] != own:
+        raise InvalidMessage("AD-A2", f"the part of {client} is not the one in its signed list", culprits=[client])
+    # > Its input model is one that the description allows (AD-A3).
+    if message.version not in params.versions:
+        raise InvalidMessage("AD-A3", f"{client} trained from version {message.version}; allowed are {sorted(params.versions)}", culprits=[client])
+    # > The leader's part carries a vector of exactly the round's size, the others none (AD-A4).
+    size = message.payload.size if message.payload is not None else 0
+    if size != (params.payload_size if index == 0 else 0):
+        raise InvalidMessage("AD-A4", f"a vector of {size} bytes from {client}; {params.payload_size if index == 0 else 0} expected", culprits=[client])
+    return root_hash(seat.ctx, client, message.report, message.version, message.parts)
+
+
+def open_part(message: Report, client: PartyId, seat: Seat) -> Secret:
+    """The seed, or the leader's key. Raises InvalidMessage."""
+    # > The sealed part opens with this aggregator's key, for this round, client and report (AD-A5).
+    try:
+        secret = seat.me.opening.open(message.sealed, purpose=PART, context=seal_context(seat.ctx, client, seat.me.party, message.report))
+    except CannotOpen as refused:
+        raise InvalidMessage("AD-A5", f"the part of {client} was not sealed for this aggregator and round", culprits=[client]) from refused
+    if len(secret) != SEED:
+        raise InvalidMessage("AD-A5", f"the part of {client} holds {len(secret)} bytes, {SEED} expected", culprits=[client])
+    return secret
+
+
+def tally_part(tally: Tally, held: Held, client: PartyId, seat: Seat, sign: int) -> None:
+    """Add a part to the tally, or take it out (`sign` = −1). Raises InvalidMessage, and then the tally is as before."""
+    if held.payload is None:
+        tally.add_mask(mask(held.secret, seat.ctx, client, held.report, seat.index), sign)
+        return
+    # > The vector opens, whole, under the key that was sealed with it (AD-A6).
+    try:
+        tally.add_sealed(held.secret, held.payload, seal_context(seat.ctx, client, seat.me.party, held.report), sign)
+    except CannotOpen as refused:
+        raise InvalidMessage("AD-A6", f"the vector of {client} does not open: {refused}", culprits=[client]) from refused
+
+
+def accept(state: Accepting, message: Report, client: PartyId, *, seat: Seat, ledger: Ledger) -> tuple[Accepting, list[Outgoing]]:
+    """Hold one part and sign for it."""
+    root = check_report(message, client, seat)
+    # > One report a client and round; after a restart too (AD-A7).
+    before = ledger.used(seat.ctx, f"part/{client}")
+    if client in state.held or (before is not None and before != root):
+        raise InvalidMessage("AD-A7", f"{client} has already reported in this round", culprits=[client])
+    held = Held(message.report, root, open_part(message, client, seat), message.payload)
+    tally_part(state.tally, held, client, seat, 1)
+    ledger.use(seat.ctx, f"part/{client}", root)
+    signature = seat.me.signing.sign(ACCEPTED, frame(ACCEPTED, seat.ctx.rd, client.encode(), root))
+    receipt = Accepted(client, root, signature)
+    after = replace(state, held={**state.held, client: held})
+    return after, [Outgoing(client, receipt), Outgoing(seat.params.collector, receipt)]
+
+
+def close(state: Accepting, *, seat: Seat) -> tuple[Listing, list[Outgoing]]:
+    """Take no more reports; tell the other aggregators which ones are held."""
+    own = Listed(tuple(sorted((client, held.root) for client, held in state.held.items())))
+    return Listing(state.tally, state.held, {**state.lists, seat.me.party: own}, {}), [Outgoing(name, own) for name in seat.others]
+
+
+def check_list(message: Listed, sender: PartyId, seat: Seat) -> None:
+    """Raises InvalidMessage."""
+    # > A list is from another aggregator of the round and names clients of the cohort (AD-A8).
+    if sender not in seat.others or any(client not in seat.params.clients for client, _ in message.entries):
+        raise InvalidMessage("AD-A8", f"the list of {sender} does not fit the round", culprits=[sender])
+
+
+def agree(state: Listing, *, seat: Seat, ledger: Ledger) -> tuple[Agreeing, list[Outgoing]]:
+    """All lists are here: sum what every aggregator holds under the same root, if that is enough."""
+    batch = tuple(sorted(set.intersection(*(set(listed.entries) for listed in state.lists.values()))))
+    included = tuple(client for client, _ in batch)
+    # > No set below the floor F, counted in organisations, is ever summed (AD-A9).
+    found = seat.opened.organisations(included)
+    if found < seat.params.floor:
+        raise SessionAborted(f"AD-A9: {found} organisations have reported, {seat.params.floor} needed", answered=included, needed=seat.params.floor)
+    roots = roots_hash(batch)
+    # > The set is on disk before it is signed, and is not too close to one released before.
+    ledger.release(seat.ctx, included, roots, floor=seat.params.floor)
+    for client in state.held.keys() - set(included):
+        tally_part(state.tally, state.held[client], client, seat, -1)
+    own = Agreed(included, roots, sign_agreement(seat.me, seat.ctx.rd, included, roots))
+    after = Agreeing(state.tally, included, roots, {**state.agreed, seat.me.party: own})
+    return after, [Outgoing(name, own) for name in (*seat.others, seat.params.collector)]
+
+
+def verify_agreed(message: Agreed, sender: PartyId, aggregators: tuple[PartyId, ...], opened: Round, *, check: str) -> None:
+    """The aggregator's signature for its set. Raises InvalidMessage."""
+    try:
+        if sender not in aggregators:
+            raise BadSignature(f"{sender} is no aggregator of the round")
+        verify_agreement(opened.roster, sender, message.signature, opened.ctx.rd, message.included, message.roots)
+    except BadSignature as refused:
+        raise InvalidMessage(check, f"{sender} has not signed the set it sent", culprits=[sender]) from refused
+
+
+def share(state: Agreeing, *, seat: Seat, entropy: Entropy) -> tuple[Done, list[Outgoing]]:
+    """Every aggregator has signed the same set: seal this one's share of the sum to the collector."""
+    for name, agreed in state.agreed.items():
+        # > All m signatures are over one and the same set (AD-A10).
+        if (agreed.included, agreed.roots) != (state.included, state.roots):
+            raise InvalidMessage("AD-A10", f"{name} signed another set", culprits=[name])
+    key, to = Secret(entropy(SEED)), seat.params.collector
+    context = share_context(seat.ctx, seat.me.party, to, state.roots)
+    payload, committed = seal_masked(state.tally.words, [], state.tally.ring, key, context)
+    sealed = seat.me.roster.member(to).sealing.seal(key, purpose=SHARE, context=context)
+    return Done(), [Outgoing(to, Share(state.roots, sealed, committed, payload))]
+
+
+def share_context(ctx: Context, aggregator: PartyId, collector: PartyId, roots: bytes) -> bytes:
+    """What a sealed share is bound to."""
+    return frame("additive/share-context", ctx.rd, aggregator.encode(), collector.encode(), roots)
+
+
+class Aggregator:
+    """The aggregator's machine. A bad report is refused and the round goes on; a disagreement between aggregators ends it."""
+
+    def __init__(self, params: Params, opened: Round, me: Identity, *, ledger: Ledger, entropy: Entropy) -> None:
+        self._seat = Seat(me, params, opened)
+        self._ledger, self._entropy = ledger, entropy
+        self._state: State = Accepting(Tally.zero(params.ring, params.length), {}, {})
+        self._started = False
+
+    @property
+    def phase(self) -> str:
+        return type(self._state).__name__.lower()
+
+    @property
+    def patience(self) -> float | None:
+        params = self._seat.params
+        match self._state:
+            case Accepting():
+                return params.submit_seconds + params.finish_seconds
+            case Listing() | Agreeing():
+                return params.finish_seconds
+        return None
+
+    @property
+    def result(self) -> Sum | None:
+        return None
+
+    def start(self) -> Sequence[Outgoing]:
+        if self._started:
+            raise LocalProtocolError("this aggregator has started already")
+        self._started = True
+        return []
+
+    def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
+        seat = self._seat
+        match self._state, message:
+            case Accepting() as state, Report() as report:
+                self._state, outgoing = accept(state, report, sender, seat=seat, ledger=self._ledger)
+                return outgoing
+            case Accepting() as state, Close() if sender == seat.params.collector:
+                listing, outgoing = close(state, seat=seat)
+                return [*outgoing, *self._advance(listing)]
+            case Accepting() as state, Listed() as listed:
+                check_list(listed, sender, seat)
+                self._state = replace(state, lists={**state.lists, sender: listed})
+                return []
+            case Listing() as state, Listed() as listed:
+                check_list(listed, sender, seat)
+                return self._advance(replace(state, lists={**state.lists, sender: listed}))
+            case (Listing() | Agreeing()) as state, Agreed() as agreed:
+                verify_agreed(agreed, sender, seat.params.aggregators, seat.opened, check="AD-A11")
+                return self._advance(replace(state, agreed={**state.agreed, sender: agreed}))
+        raise UnexpectedMessage(f"{type(message).__name__} is not due in {self.phase}", culprits=[sender])
+
+    def expire(self) -> Sequence[Outgoing]:
+        state = self._state
+        answered = {Accepting: "lists", Listing: "lists", Agreeing: "agreed"}.get(type(state))
+        if answered is None:
+            return []
+        names = tuple(getattr(state, answered))
+        self._state = Failed()
+        raise SessionAborted(f"the other aggregators or the collector did not answer in {type(state).__name__}", answered=names, needed=len(self._seat.params.aggregators))
+
+    def _advance(self, state: Listing | Agreeing) -> list[Outgoing]:
+        """Go as far as what has arrived allows. Aggregators that disagree end the round for this one."""
+        outgoing: list[Outgoing] = []
+        everyone, self._state = set(self._seat.params.aggregators), state
+        try:
+            if isinstance(state, Listing) and state.lists.keys() == everyone:
+                state, outgoing = agree(state, seat=self._seat, ledger=self._ledger)
+                self._state = state
+            if isinstance(state, Agreeing) and state.agreed.keys() == everyone:
+                self._state, shares = share(state, seat=self._seat, entropy=self._entropy)
+                outgoing = [*outgoing, *shares]
+        except (InvalidMessage, SessionAborted):
+            self._state = Failed()
+            raise
+        return outgoing

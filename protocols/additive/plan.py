@@ -1,0 +1,165 @@
+"""The plan: what a user constructs. It proves that the numbers fit, describes rounds, and makes each party's machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from secagg.encode.quantise import Encoding
+from secagg.errors import ConfigError, InvalidMessage
+from secagg.identity import Identity
+from secagg.ledger import Ledger
+from secagg.policy import Floors, Policy
+from secagg.roles import Codec, Role
+from secagg.roster import Member, Roster
+from secagg.round import Round, RoundDescription, Terms
+from secagg.types import Entropy
+
+from .aggregator import Aggregator
+from .client import Client
+from .collector import Collector
+from .messages import Accepted, Agreed, Close, Listed, Report, Share
+from .params import MAX_AGGREGATORS, MIN_AGGREGATORS, Params
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Secret sharing to m ≥ 2 aggregators.
+
+    Args:
+        clients: most clients that ever report in one round.
+        aggregators: how many parties hold a share (m). All of them are needed to open the sum.
+        clip: L2 bound of an update, in its own units; longer ones are scaled down to it. A tuple gives one bound per scale group.
+        bits: precision of one value, as a signed integer.
+        max_weight: largest weight of a client, for example its number of examples; 1 averages all alike.
+        rotation: rotate by random signs and Hadamard blocks first, which spends the bits better on uneven updates.
+        ring_bits: width of a word on the wire; None takes the narrowest that holds the sum.
+        quorum: reports after which the batch closes at once; None waits for all, or for the deadline.
+        staleness: factors by the age of the input model, newest first; more than one makes rounds buffered.
+        submit_seconds, finish_seconds: time for training and reporting, and for agreeing and adding.
+        floors: see `secagg.policy.Floors`.
+
+    Guarantees:
+        Private while one aggregator is honest, even if the others, the collector and `floors.colluders` clients act together:
+        they learn the sum over at least `floors.floor` organisations, and nothing else. Correct if the aggregators follow the
+        protocol. A client that drops out costs nothing; an aggregator that does ends the attempt.
+
+    Raises:
+        ConfigError: numbers that do not fit or are not safe, with the number that would be.
+    """
+
+    PROTOCOL: ClassVar[str] = "additive"
+    CODEC: ClassVar[Codec] = Codec(Report, Accepted, Close, Listed, Agreed, Share)
+
+    clients: int
+    aggregators: int = 2
+    clip: float | tuple[float, ...] = 1.0
+    bits: int = 16
+    max_weight: int = 4096
+    rotation: bool = False
+    ring_bits: int | None = None
+    quorum: int | None = None
+    staleness: tuple[int, ...] = (1,)
+    submit_seconds: float = 600.0
+    finish_seconds: float = 60.0
+    floors: Floors = field(default_factory=Floors)
+
+    def __post_init__(self) -> None:
+        if not MIN_AGGREGATORS <= self.aggregators <= MAX_AGGREGATORS:
+            raise ConfigError(f"aggregators={self.aggregators}: between {MIN_AGGREGATORS} and {MAX_AGGREGATORS}, each of another organisation")
+        if self.clients < self.floors.floor:
+            raise ConfigError(f"clients={self.clients}: fewer than the floor of {self.floors.floor}, so no sum could ever be opened")
+        if self.quorum is not None and not self.floors.floor <= self.quorum <= self.clients:
+            raise ConfigError(f"quorum={self.quorum}: between the floor of {self.floors.floor} and the {self.clients} clients")
+        if not self.staleness or min(self.staleness) < 1:
+            raise ConfigError(f"staleness={self.staleness}: integer factors of at least 1, newest first")
+        self.encoding  # noqa: B018  # proves the head-room now, before anything is sent
+
+    @property
+    def encoding(self) -> Encoding:
+        return Encoding(
+            clip=self.clip,
+            bits=self.bits,
+            rotation=self.rotation,
+            max_weight=self.max_weight * max(self.staleness),
+            max_parties=self.clients,
+            ring_bits=self.ring_bits,
+        )
+
+    def staleness_factor(self, age: int) -> int | None:
+        """The public factor of a report whose input model is `age` versions old; None: too old."""
+        return self.staleness[age] if 0 <= age < len(self.staleness) else None
+
+    def describe(self, terms: Terms, roster: Roster) -> RoundDescription:
+        cohort = terms.cohort or tuple(member.party for member in roster.with_role("client"))
+        if len(cohort) > self.clients:
+            raise ConfigError(f"{len(cohort)} clients in the cohort; this plan has head-room for {self.clients}: raise `clients`")
+        coordinator = roster.with_role("coordinator")[0]
+        return RoundDescription(
+            protocol=self.PROTOCOL,
+            version=VERSION,
+            task=terms.task,
+            round=terms.round,
+            attempt=terms.attempt,
+            roster_hash=roster.hash,
+            coordinator=coordinator.party,
+            cohort=cohort,
+            servers=tuple(member.party for member in self._aggregators(roster, coordinator)),
+            floors=self.floors,
+            encoding=self.encoding,
+            layout=terms.layout,
+            values=terms.values,
+            base_model=terms.base_model,
+            inputs=terms.inputs,
+            quorum=min(self.quorum or len(cohort), len(cohort)),
+            submit_seconds=terms.submit_seconds or self.submit_seconds,
+            finish_seconds=terms.finish_seconds or self.finish_seconds,
+            nonce=terms.nonce,
+        )
+
+    def _aggregators(self, roster: Roster, coordinator: Member) -> Sequence[Member]:
+        """All aggregators of the roster; the leader, who gets the long share, is the one beside the hub if there is one."""
+        members = sorted(roster.with_role("aggregator"), key=lambda member: member.organisation != coordinator.organisation)
+        if len(members) != self.aggregators:
+            raise ConfigError(f"the roster has {len(members)} aggregators, the plan {self.aggregators}: make the two agree")
+        return members
+
+    @classmethod
+    def from_description(cls, description: RoundDescription) -> Self:
+        encoding = description.encoding
+        # > The description is of this protocol and version (AD-P3).
+        if (description.protocol, description.version) != (cls.PROTOCOL, VERSION):
+            raise InvalidMessage(
+                "AD-P3",
+                f"{description.protocol} version {description.version}; this party speaks {cls.PROTOCOL} version {VERSION}",
+                culprits=[description.coordinator],
+            )
+        try:
+            return cls(
+                clients=encoding.max_parties,
+                aggregators=len(description.servers),
+                clip=encoding.clip,
+                bits=encoding.bits,
+                max_weight=encoding.max_weight,
+                rotation=encoding.rotation,
+                ring_bits=encoding.ring_bits,
+                submit_seconds=description.submit_seconds,
+                finish_seconds=description.finish_seconds,
+                floors=description.floors,
+            )
+        except ConfigError as refused:
+            raise InvalidMessage("AD-P3", str(refused), culprits=[description.coordinator]) from refused
+
+    def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
+        params = Params.of(opened)
+        match identity.member.role:
+            case "client":
+                return Client(params, opened.ctx, identity, ledger=ledger, entropy=entropy)
+            case "aggregator":
+                return Aggregator(params, opened, identity, ledger=ledger, entropy=entropy)
+            case "coordinator":
+                return Collector(params, opened, identity)
+        raise ConfigError(f"{identity.party} is {identity.member.role}: additive has clients, aggregators and a coordinator")
