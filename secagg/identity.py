@@ -25,6 +25,17 @@ class Identity:
     roster: Roster
     folder: Path | None = None
 
+    @classmethod
+    def load(cls, folder: Path | str) -> Identity:
+        """The party whose keys lie in `folder`, as `secagg certs` made them.
+
+        Raises:
+            ConfigError: a file is missing, a private key is readable by others, the roster is not the pinned one, or a key is expired.
+        """
+        from secagg.pki.folder import load_identity
+
+        return load_identity(Path(folder))
+
     def __post_init__(self) -> None:
         member = self.member
         if member.signing != self.signing.verify_key() or member.sealing != self.opening.seal_key():
