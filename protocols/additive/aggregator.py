@@ -194,6 +194,7 @@ def agree(state: Listing, *, seat: Seat, ledger: Ledger) -> tuple[Agreeing, list
 
 def verify_agreed(message: Agreed, sender: PartyId, aggregators: tuple[PartyId, ...], opened: Round, *, check: str) -> None:
     """The aggregator's signature for its set. Raises InvalidMessage."""
+    # > Each signature is its sender's, over the set it sent (AD-A11).
     try:
         if sender not in aggregators:
             raise BadSignature(f"{sender} is no aggregator of the round")
