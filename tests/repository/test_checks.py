@@ -54,8 +54,13 @@ def test_the_reader_finds_ids_quotes_and_marks(tmp_path: Path) -> None:
     (tmp_path / "secagg").mkdir()
     code = tmp_path / "secagg" / "steps.py"
     code.write_text(
-        'def accept(n):\n    # > A batch of fewer than\n    # > F parties is refused (AD-B2).\n    if n < 3:\n        raise InvalidMessage("AD-B2", f"{n}")\n'
-        'def open(n):\n    raise InvalidMessage("AD-B10", f"{n} parts | all are needed")\n'
+        "def accept(n):\n"
+        "    # > A batch of fewer than\n"
+        "    # > F parties is refused (AD-B2).\n"
+        "    if n < 3:\n"
+        '        raise InvalidMessage("AD-B2", f"{n}")\n'
+        "def open(n):\n"
+        '    raise InvalidMessage("AD-B10", f"{n} parts | all are needed")\n'
     )
     test = tmp_path / "test_steps.py"
     test.write_text('@pytest.mark.check("AD-B2", "AD-B10")\ndef test_it(): ...\n')

@@ -11,8 +11,14 @@ import pytest
 
 from tests.repository.source import ROOT, imported_modules, library_files
 
-EXPOSING = ("secagg/types.py", "secagg/crypto/", "secagg/math/")
-"""Where a secret's bytes may be read. Another file needs its line here, so that a reviewer sees it."""
+EXPOSING = {
+    "secagg/types.py": "defines it",
+    "secagg/crypto/": "keys go into pyca/cryptography here",
+    "secagg/math/": "secrets are shared and rebuilt here",
+    "secagg/pki/": "a party writes its own key files, mode 0600, and hands its TLS key to gRPC",
+    "secagg/snapshot.py": "a role's state is sealed here before anyone stores it",
+}
+"""Where a secret's bytes may be read, and why. Another file needs its line here, so that a reviewer sees it."""
 GENERATORS = ("random", "numpy.random")
 SCENES = "secagg/demo/"
 """The demo draws its street scenes from a public seed; nothing else of the library may draw from a generator that can be foretold."""
@@ -46,7 +52,7 @@ def offences(rule, exempt) -> list[str]:
 
 
 def test_a_secret_is_exposed_only_where_it_is_used_as_a_key_or_shared() -> None:
-    assert offences(exposes, EXPOSING) == []
+    assert offences(exposes, tuple(EXPOSING)) == []
 
 
 def test_no_randomness_comes_from_a_generator_that_can_be_foretold() -> None:
