@@ -1,114 +1,107 @@
-"""AES-256 in counter mode as a long run of uniform words: masks, shares that are seeds, and the coins of stochastic rounding.
+"""AES-256-CTR as a stream of uniform ring words: what a 32-byte key stands for when it is a share, a mask or the coins of rounding.
 
-A stream is seekable: any range can be written, retried or spread over threads on its own. OpenSSL works outside the GIL.
-Source: NIST SP 800-38A, section 6.5.
+OpenSSL writes the keystream of a reused block of zeros into a reused buffer, small enough for the L2 cache: no allocation, no second
+pass over memory, and the interpreter lock is free while it works. The stream is seekable, so ranges are independent: each can be
+retried, streamed or given to a thread of its own. Source: NIST SP 800-38A, section 6.5.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
-from cryptography.hazmat.primitives.ciphers.algorithms import AES256
-from cryptography.hazmat.primitives.ciphers.modes import CTR
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from numpy.typing import NDArray
 
+from secagg.errors import ConfigError
 from secagg.types import Entropy, Secret
 
 KEY = 32
-"""Bytes of a stream's key."""
-
+"""Bytes of a key."""
+BLOCK = 1 << 18
+"""Bytes of keystream made at a time."""
 LIMIT = 1 << 60
-"""Bytes of one stream: far below the 2^68 at which the counter would repeat."""
+"""Bytes of one stream: far below the 2^68 at which the counter would come round."""
+_AES_BLOCK = 16
+_ZEROS = memoryview(bytes(BLOCK))
 
-_BLOCK = 16
-_STEP = 1 << 18
-"""Bytes made at a time: they and the words they are added to stay in the second-level cache."""
+_idle: list[NDArray[np.uint8]] = []
+"""Buffers of BLOCK bytes that no call is using. Taking one and giving it back are single list operations: threads may share them."""
 
-_ZEROS = memoryview(bytes(_STEP))
-_scratch: list[NDArray[np.uint8]] = []
-"""Buffers that no call is using. Taking and giving back are single list operations, so threads may share it."""
+Words = NDArray[np.unsignedinteger[Any]]
 
 
-class WordRing(Protocol):
-    """What a stream must know of a ring: its machine word and the bits of it that count."""
+class RingLike(Protocol):
+    """What the stream needs to know of `secagg.math.ring.Ring`."""
 
-    @property
-    def bits(self) -> int: ...
     @property
     def dtype(self) -> np.dtype[Any]: ...
-    @property
-    def mask(self) -> int: ...
+
+    def add_into(self, total: Words, words: Words) -> None: ...
+
+    def sub_into(self, total: Words, words: Words) -> None: ...
 
 
 class Stream:
-    """The keystream of AES-256-CTR under `key`, from a zero counter.
+    """The keystream of one 32-byte key. Each key makes one stream only, so the nonce is zero.
 
-    The key must serve this one stream only: derive it with `secagg.crypto.derive.derive` under a label that names the purpose
-    (mask, share, rounding) and with the round as salt. There is no nonce because there is no second stream under the key.
+    Deriving a fresh key is the caller's part: `secagg.crypto.derive.derive`, salted with the round, under a label that names the purpose.
 
     Guarantees:
-        Indistinguishable from uniform bytes to whoever lacks the key. Byte i is the same whatever range it is asked for in.
-        Calls do not change the stream: threads may use one Stream at the same time.
+        Indistinguishable from uniform bytes to whoever lacks the key. Byte i is the same in whatever range it is asked for. Calls change
+        nothing in the stream: threads may use one Stream at the same time.
 
     Raises:
-        ValueError: a key that has not 32 bytes.
+        ConfigError: a key that has not 32 bytes.
     """
 
     __slots__ = ("_key",)
 
     def __init__(self, key: Secret) -> None:
         if len(key) != KEY:
-            raise ValueError(f"a key of {len(key)} bytes; AES-256 takes {KEY}")
+            raise ConfigError(f"a keystream needs a {KEY}-byte key, not {len(key)} bytes")
         self._key = key
 
     @classmethod
     def fresh(cls, entropy: Entropy) -> Stream:
-        """A stream under a key from `entropy` that nobody keeps: for coins that need not be told to anyone, such as those of rounding."""
+        """A stream under a key from `entropy` that nobody else learns: for coins that need not be told to anyone, as those of rounding."""
         return cls(Secret(entropy(KEY)))
 
     def fill(self, buffer: bytearray | memoryview | NDArray[Any], offset: int = 0) -> None:
-        """Write keystream bytes `offset` … `offset` + len(buffer) into a writable, contiguous buffer."""
-        target = memoryview(buffer).cast("B")
-        cipher = self._seek(offset, len(target))
-        for start in range(0, len(target), _STEP):
-            part = target[start : start + _STEP]
+        """Write the keystream bytes [offset, offset + len(buffer)) into `buffer`, which is writable and contiguous."""
+        out = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # ndarray is a buffer; the protocol is typed from Python 3.12 on
+        cipher = self._seek(offset, len(out))
+        for start in range(0, len(out), BLOCK):
+            part = out[start : start + BLOCK]
             cipher.update_into(_ZEROS[: len(part)], part)
 
-    def add_into(self, words: NDArray[Any], offset_words: int = 0, *, ring: WordRing, sign: Literal[1, -1] | int = 1) -> None:
-        """Add (`sign` = 1) or subtract (`sign` = −1) the stream's words to `words` modulo the ring, in place.
-
-        Word i of the stream is its i-th machine word of the ring's dtype, cut to the ring; `words[0]` meets word `offset_words`.
-        Works through the range in cache-sized steps, without a second vector: several threads may each take a part of a vector.
+    def add_into(self, words: Words, offset_words: int = 0, *, ring: RingLike, sign: int = 1) -> None:
+        """words ±= stream, in place: word i takes stream word `offset_words` + i, a whole machine word, masked to the ring.
 
         Raises:
-            ValueError: `words` is not a vector of the ring's dtype, or `sign` is neither 1 nor −1.
+            ConfigError: `words` is not a vector of the ring's dtype, or `sign` is neither 1 nor −1.
         """
         if words.dtype != ring.dtype or words.ndim != 1 or sign not in (1, -1):
-            raise ValueError(f"{words.ndim}-dimensional {words.dtype} and sign {sign}; a vector of {ring.dtype} and 1 or -1 expected")
+            raise ConfigError(f"{words.ndim}-dimensional {words.dtype} and sign {sign}: a vector of {ring.dtype} and 1 or -1 expected")
         size = ring.dtype.itemsize
-        cipher = self._seek(offset_words * size, len(words) * size)
-        combine = np.add if sign == 1 else np.subtract
-        mask = None if ring.bits == 8 * size else np.asarray(ring.mask, ring.dtype)
+        combine = ring.add_into if sign == 1 else ring.sub_into
+        cipher = self._seek(offset_words * size, words.size * size)
         with _buffer() as buffer:
-            for start in range(0, len(words), _STEP // size):
-                part = words[start : start + _STEP // size]
-                drawn = buffer[: len(part) * size]
-                cipher.update_into(_ZEROS[: len(drawn)], drawn.data)
-                combine(part, drawn.view(ring.dtype), out=part)
-                if mask is not None:
-                    np.bitwise_and(part, mask, out=part)
+            for start in range(0, words.size, BLOCK // size):
+                part = words[start : start + BLOCK // size]
+                drawn = buffer[: part.size * size]
+                cipher.update_into(_ZEROS[: drawn.size], drawn.data)
+                combine(part, drawn.view(ring.dtype))
 
     def _seek(self, offset: int, length: int) -> CipherContext:
         if offset < 0 or offset + length > LIMIT:
-            raise ValueError(f"bytes {offset} to {offset + length}; a stream has {LIMIT}")
-        block, skipped = divmod(offset, _BLOCK)
-        cipher = Cipher(AES256(self._key.expose()), CTR(block.to_bytes(_BLOCK, "big"))).encryptor()
-        if skipped:
-            cipher.update_into(_ZEROS[:skipped], bytearray(_BLOCK))
+            raise ConfigError(f"bytes {offset} to {offset + length} of a stream that has {LIMIT}")
+        first, skip = divmod(offset, _AES_BLOCK)
+        cipher = Cipher(algorithms.AES(self._key.expose()), modes.CTR(first.to_bytes(_AES_BLOCK, "big"))).encryptor()
+        if skip:
+            cipher.update_into(_ZEROS[:skip], bytearray(skip))
         return cipher
 
     def __repr__(self) -> str:
@@ -118,10 +111,10 @@ class Stream:
 @contextmanager
 def _buffer() -> Iterator[NDArray[np.uint8]]:
     try:
-        buffer = _scratch.pop()
+        buffer = _idle.pop()
     except IndexError:
-        buffer = np.empty(_STEP, np.uint8)
+        buffer = np.empty(BLOCK, np.uint8)
     try:
         yield buffer
     finally:
-        _scratch.append(buffer)
+        _idle.append(buffer)
