@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -38,13 +39,7 @@ LOG = ENV / "install.log"
 
 COMMANDS = ("demo", "test", "quick", "env", "proto", "checks", "run")
 EXTRAS = ("demo", "dev", "text")
-QUICK = (
-    ("ruff", "format", "--check"),
-    ("ruff", "check"),
-    ("mypy",),
-    ("lint-imports",),
-    ("pytest", "-q", "-x", "-m", "not slow and not network"),
-)
+QUICK = ("ruff format --check", "ruff check", "mypy", "lint-imports", "pytest -q -x -m 'not slow and not network'")
 
 
 class Stop(Exception):
@@ -98,9 +93,9 @@ def quick() -> int:
     failed = 0
     for stage in QUICK:
         began = time.monotonic()
-        status = subprocess.call(stage, cwd=str(ROOT), env=surroundings())
+        status = subprocess.call(shlex.split(stage), cwd=ROOT, env=surroundings())
         failed += status != 0
-        print(f"{'FAILED' if status else 'ok'}  {' '.join(stage)}  ({time.monotonic() - began:.1f} s)\n", flush=True)
+        print(f"{'FAILED' if status else 'ok'}  {stage}  ({time.monotonic() - began:.1f} s)\n", flush=True)
     return 1 if failed else 0
 
 
@@ -181,9 +176,7 @@ def read_stamp() -> dict[str, Any]:
 
 
 def write_stamp(extras: list[str]) -> None:
-    beside = STAMP.with_suffix(".new")
-    beside.write_text(json.dumps({"made by": maker(), "requirements": requirements(), "extras": extras}, indent=1), encoding="utf-8")
-    beside.replace(STAMP)
+    STAMP.write_text(json.dumps({"made by": maker(), "requirements": requirements(), "extras": extras}, indent=1), encoding="utf-8")
 
 
 def wait_for_turn(this_file: TextIO) -> None:
@@ -218,15 +211,11 @@ def create() -> None:
             return
         reasons.append(failure)
     shutil.rmtree(ENV, ignore_errors=True)
-    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    tried = "\n  ".join(reasons)
+    tried, version = "\n  ".join(reasons), f"{sys.version_info[0]}.{sys.version_info[1]}"
     raise Stop(
         f"{sys.executable} can make no environment; tried\n  {tried}\n"
-        "Do one of these and run the same command again:\n"
-        f"  Debian, Ubuntu   apt install python{version}-venv\n"
-        "  Fedora           dnf install python3-pip\n"
-        f"  macOS            brew install python@{version}\n"
-        f"  without root     {sys.executable} -m pip install --user virtualenv"
+        "Install what is missing and run the same command again: on Debian and Ubuntu `apt install "
+        f"python{version}-venv`, elsewhere `{sys.executable} -m pip install --user virtualenv`, or another Python {version}."
     )
 
 
@@ -249,8 +238,8 @@ def install(extras: list[str]) -> None:
     command += ["--extra-index-url", index] if index else []
     command += ["-e", f"{ROOT}[{','.join(extras)}]"]
     say(f"installing secagg[{','.join(extras)}] from constraints.txt (what pip says: {LOG})\n")
-    with LOG.open("w", encoding="utf-8") as log, Progress() as progress:
-        pip = subprocess.Popen(command, env=surroundings(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    pip = subprocess.Popen(command, env=surroundings(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with pip, LOG.open("w", encoding="utf-8") as log, Progress() as progress:
         try:
             for line in pip.stdout or ():
                 log.write(line)
@@ -258,14 +247,12 @@ def install(extras: list[str]) -> None:
         except BaseException:
             pip.terminate()
             raise
-        finally:
-            pip.wait()
     if pip.returncode:
         said = "\n  ".join(LOG.read_text(encoding="utf-8").strip().splitlines()[-12:])
         raise Stop(
             f"The installation failed (pip ended with {pip.returncode}):\n  {said}\n\n"
             "No network or a proxy: set HTTPS_PROXY, or `pip config set global.index-url …` to an index that you reach.\n"
-            "No space left: SECAGG_VENV puts the environment elsewhere; with a CPU build of torch it takes 2 GB, with a CUDA build 7 GB.\n"
+            "No space left: SECAGG_VENV puts the environment elsewhere; it takes 2 GB, and several more with a CUDA build of torch.\n"
             "No such torch: constraints.txt names the tested version; SECAGG_TORCH_INDEX adds an index that has it.\n"
             "Then run the same command again: pip keeps what it has downloaded."
         )
@@ -296,15 +283,17 @@ class Progress:
             say("\r\x1b[K")
 
     def tell(self, line: str) -> None:
-        if not line.startswith(self.STEPS):
-            return
-        self._step = f"{line[:97]}…" if len(line) > 98 else line
-        if not self._terminal and not line.startswith("Collecting"):
-            say(f"  {time.monotonic() - self._began:4.0f} s  {self._step}\n")
+        if line.startswith(self.STEPS):
+            self._step = line
+            if not self._terminal and not line.startswith("Collecting"):
+                say(f"  {self._line(98)}\n")
 
     def _draw(self) -> None:
         while not self._over.wait(0.2):
-            say(f"\r\x1b[K  {time.monotonic() - self._began:4.0f} s  {self._step}")
+            say(f"\r\x1b[K  {self._line(shutil.get_terminal_size().columns - 3)}")
+
+    def _line(self, width: int) -> str:
+        return f"{time.monotonic() - self._began:4.0f} s  {self._step}"[:width]
 
 
 def say(text: str) -> None:

@@ -30,7 +30,9 @@ def generate(into: Path) -> list[Path]:
 def stale(fresh: Path, committed: Path = ROOT) -> list[str]:
     """The generated files under `committed` that differ from `fresh`, are missing, or have no schema any more."""
     expected = generate(fresh)
-    differ = [path for path in expected if not (committed / path).is_file() or (committed / path).read_bytes() != (fresh / path).read_bytes()]
+    differ = [
+        path for path in expected if not (committed / path).is_file() or (committed / path).read_bytes() != (fresh / path).read_bytes()
+    ]
     present = {path.relative_to(committed) for path in (committed / SCHEMA).glob("*_pb2.py*")}
     return sorted(str(path) for path in {*differ, *present.difference(expected)})
 
