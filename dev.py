@@ -169,10 +169,9 @@ def ready(extras: set[str]) -> bool:
 
 def read_stamp() -> dict[str, Any]:
     try:
-        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return dict(json.loads(STAMP.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return {}
-    return stamp if isinstance(stamp, dict) else {}
 
 
 def write_stamp(extras: list[str]) -> None:
@@ -258,9 +257,6 @@ def install(extras: list[str]) -> None:
         )
 
 
-# -------------------------------------------------------------------------------------------------------- telling
-
-
 class Progress:
     """Tells what pip is at and for how long: one line redrawn on a terminal, elsewhere a line for each download."""
 
@@ -297,8 +293,7 @@ class Progress:
 
 
 def say(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    print(text, end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
