@@ -57,7 +57,9 @@ class Ledger:
                 raise InvalidMessage("RD-C9", f"a second description for round {ctx.round}, attempt {ctx.attempt} of task {ctx.task!r}")
             # > Rounds and attempts of a task only move forward (RD-C8).
             if latest is not None and (ctx.round, ctx.attempt) < tuple(latest):
-                raise InvalidMessage("RD-C8", f"round {ctx.round}, attempt {ctx.attempt} comes after round {latest[0]}, attempt {latest[1]}")
+                raise InvalidMessage(
+                    "RD-C8", f"round {ctx.round}, attempt {ctx.attempt} comes after round {latest[0]}, attempt {latest[1]}"
+                )
             self._db.execute("INSERT OR IGNORE INTO rounds VALUES (?, ?, ?, ?)", (ctx.task, ctx.round, ctx.attempt, ctx.rd))
 
     def latest(self, task: str) -> tuple[int, int] | None:
@@ -105,7 +107,8 @@ class Ledger:
                 # > A round is summed again only over the same set or one that differs in at least F parties (RD-C10).
                 if 0 < apart < floor:
                     raise InvalidMessage(
-                        "RD-C10", f"this set differs from that of attempt {attempt} in {apart} parties: the two sums would show them; {floor} needed"
+                        "RD-C10",
+                        f"this set differs from that of attempt {attempt} in {apart} parties: the two sums would show them; {floor} needed",
                     )
             self._db.execute(
                 "INSERT OR IGNORE INTO releases VALUES (?, ?, ?, ?, ?)",

@@ -29,7 +29,7 @@ def sign_agreement(me: Identity, rd: bytes, included: Iterable[PartyId], roots: 
     return me.signing.sign(_AGREE, statement(rd, included, roots))
 
 
-def verify_agreement(roster: Roster, name: PartyId, signature: bytes, rd: bytes, included: Iterable[PartyId], roots: bytes) -> None:
+def verify_agreement(roster: Roster, name: PartyId, signature: bytes, *, rd: bytes, included: Iterable[PartyId], roots: bytes) -> None:
     """Raises BadSignature unless `name` signed exactly this set in this round."""
     roster.member(name).signing.verify(signature, _AGREE, statement(rd, included, roots))
 
@@ -60,7 +60,9 @@ class Receipt:
     def issue(cls, opened: Round, total: Sum, *, result: bytes, weight: int, coordinator: Identity) -> Receipt:
         """The coordinator's receipt for a sum that was opened."""
         unsigned = cls(opened, total.included, total.roots, total.agreement, result, weight, b"")
-        return cls(opened, total.included, total.roots, total.agreement, result, weight, coordinator.signing.sign(_SIGN, unsigned._signed()))
+        return cls(
+            opened, total.included, total.roots, total.agreement, result, weight, coordinator.signing.sign(_SIGN, unsigned._signed())
+        )
 
     def to_bytes(self) -> bytes:
         return serialise(self._wire(self.signature))
@@ -101,14 +103,16 @@ class Receipt:
         if not set(self.included) <= set(described.cohort):
             raise InvalidMessage("RC-C4", "the set holds a party that was not in the cohort")
         if self.round.organisations(self.included) < described.floors.floor:
-            raise InvalidMessage("RC-C4", f"{self.round.organisations(self.included)} organisations in the sum, {described.floors.floor} needed")
+            raise InvalidMessage(
+                "RC-C4", f"{self.round.organisations(self.included)} organisations in the sum, {described.floors.floor} needed"
+            )
 
     def _verify_agreement(self, signatories: int) -> None:
         rd, allowed = round_digest(self.round.raw), {*self.round.description.servers, *self.round.description.cohort}
         for name, signature in self.agreement:
             # > Each signatory is of the round and signed exactly this set (RC-C3).
             try:
-                verify_agreement(self.round.roster, name, signature, rd, self.included, self.roots)
+                verify_agreement(self.round.roster, name, signature, rd=rd, included=self.included, roots=self.roots)
             except BadSignature as refused:
                 raise InvalidMessage("RC-C3", f"the signature of {name} for the set does not hold", culprits=[name]) from refused
         names = [name for name, _ in self.agreement]

@@ -17,7 +17,7 @@ from secagg.payload import Payload
 from secagg.types import Entropy, PartyId
 
 if TYPE_CHECKING:
-    from secagg.encode.quantise import Encoding
+    from secagg.encode.encoding import Encoding
     from secagg.identity import Identity
     from secagg.ledger import Ledger
     from secagg.policy import Policy

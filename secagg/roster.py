@@ -100,7 +100,9 @@ class Roster:
             if not member.valid_at(now):
                 until = datetime.fromtimestamp(member.not_after, UTC)
                 raise InvalidMessage(
-                    "RO-C2", f"the keys of {name} hold until {until:%Y-%m-%d %H:%M} UTC: renew them with `secagg certs renew`", culprits=[name]
+                    "RO-C2",
+                    f"the keys of {name} hold until {until:%Y-%m-%d %H:%M} UTC: renew them with `secagg certs renew`",
+                    culprits=[name],
                 )
 
     def sign(self, organisation: str, key: SigningKey) -> tuple[str, bytes]:
@@ -146,7 +148,8 @@ class SignedRoster:
         # > A party accepts only the roster whose hash it has pinned (RO-C4).
         if self.roster.hash != pinned:
             raise InvalidMessage(
-                "RO-C4", f"roster {self.roster.hash.hex()[:16]}… is not the pinned {pinned.hex()[:16]}…: compare the hashes with your partners, then pin"
+                "RO-C4",
+                f"roster {self.roster.hash.hex()[:16]}… is not the pinned {pinned.hex()[:16]}…: compare hashes with your partners, then pin",
             )
         given = dict(self.signatures)
         for name, key in self.roster.organisations:
@@ -154,7 +157,9 @@ class SignedRoster:
             try:
                 key.verify(given.get(name, b""), _SIGN, self.roster.raw)
             except BadSignature as refused:
-                raise InvalidMessage("RO-C5", f"no valid signature of {name} under the roster: ask it to run `secagg certs sign`") from refused
+                raise InvalidMessage(
+                    "RO-C5", f"no valid signature of {name} under the roster: ask it to run `secagg certs sign`"
+                ) from refused
         return self.roster
 
 

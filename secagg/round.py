@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from secagg.crypto.derive import digest
 from secagg.crypto.sign import BadSignature
-from secagg.encode.quantise import Encoding
+from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage, MalformedMessage
 from secagg.identity import Identity
 from secagg.policy import Floors, Policy
@@ -222,11 +222,15 @@ def _check_policy(described: RoundDescription, opened: Round, policy: Policy) ->
     for name in ("threshold", "colluders", "n_min", "h_min"):
         if getattr(asked, name) < getattr(own, name):
             raise InvalidMessage(
-                "RD-C5", f"{name} is {getattr(asked, name)} in the description and {getattr(own, name)} in this party's policy", culprits=blame
+                "RD-C5",
+                f"{name} is {getattr(asked, name)} in the description and {getattr(own, name)} in this party's policy",
+                culprits=blame,
             )
     # > The cohort has at least F organisations, so that a sum may be opened at all (RD-C6).
     if opened.organisations(described.cohort) < asked.floor:
-        raise InvalidMessage("RD-C6", f"{opened.organisations(described.cohort)} organisations in the cohort, {asked.floor} needed", culprits=blame)
+        raise InvalidMessage(
+            "RD-C6", f"{opened.organisations(described.cohort)} organisations in the cohort, {asked.floor} needed", culprits=blame
+        )
     # > Protocol, task, precision and number of servers are ones that the party's policy allows (RD-C7).
     if policy.protocols and described.protocol not in policy.protocols:
         raise InvalidMessage("RD-C7", f"this party's policy does not allow the protocol {described.protocol!r}", culprits=blame)
@@ -235,10 +239,40 @@ def _check_policy(described: RoundDescription, opened: Round, policy: Policy) ->
     if described.encoding.bits < policy.min_bits:
         raise InvalidMessage("RD-C7", f"{described.encoding.bits}-bit values, {policy.min_bits} in this party's policy", culprits=blame)
     if described.values > policy.max_values:
-        raise InvalidMessage("RD-C7", f"an update of {described.values} values, at most {policy.max_values} in this party's policy", culprits=blame)
+        raise InvalidMessage(
+            "RD-C7", f"an update of {described.values} values, at most {policy.max_values} in this party's policy", culprits=blame
+        )
     if len(described.servers) < policy.min_servers:
         raise InvalidMessage("RD-C7", f"{len(described.servers)} servers, {policy.min_servers} in this party's policy", culprits=blame)
 
 
 def _input_from_wire(wire: pb.Input) -> Input:
     return Input(wire.version, exactly(wire.model, HASH, "input model hash"), between(wire.factor, 1, 1 << 16, "staleness factor"))
+
+
+def encoding_to_wire(encoding: Encoding) -> pb.Encoding:
+    """The encoding with its ring spelled out, so that every party uses the same one."""
+    return pb.Encoding(
+        clips=encoding.clip if isinstance(encoding.clip, tuple) else (encoding.clip,),
+        bits=encoding.bits,
+        rotation=encoding.rotation,
+        max_weight=encoding.max_weight,
+        max_parties=encoding.max_parties,
+        ring_bits=encoding.ring.bits,
+        value_clip=encoding.value_clip or 0.0,
+        noise_tail=encoding.noise_tail,
+    )
+
+
+def encoding_from_wire(wire: pb.Encoding) -> Encoding:
+    """Raises ConfigError where the numbers do not fit: the head-room is proved again by every party."""
+    return Encoding(
+        clip=wire.clips[0] if len(wire.clips) == 1 else tuple(wire.clips),
+        bits=wire.bits,
+        rotation=wire.rotation,
+        max_weight=wire.max_weight,
+        max_parties=wire.max_parties,
+        ring_bits=wire.ring_bits,
+        value_clip=wire.value_clip or None,
+        noise_tail=wire.noise_tail,
+    )

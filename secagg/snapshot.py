@@ -11,7 +11,7 @@ import base64
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -39,7 +39,9 @@ def open_state(sealed: bytes, classes: Iterable[type], *, me: Identity, ctx: Con
     try:
         plain = AESGCM(_key(me, ctx).expose()).decrypt(sealed[:_NONCE], sealed[_NONCE:], _bound(me, ctx))
     except (InvalidTag, ValueError) as refused:
-        raise ConfigError(f"not a snapshot of {me.party} in round {ctx.round}, attempt {ctx.attempt}: the framework gave back other bytes") from refused
+        raise ConfigError(
+            f"not a snapshot of {me.party} in round {ctx.round}, attempt {ctx.attempt}: the framework gave back other bytes"
+        ) from refused
     return _read(json.loads(plain), {kind.__name__: kind for kind in classes})
 
 
@@ -51,7 +53,7 @@ def _bound(me: Identity, ctx: Context) -> bytes:
     return frame(_LABEL, ctx.rd, me.party.encode())
 
 
-def _write(value: object) -> Any:
+def _write(value: object) -> Any:  # noqa: ANN401  # JSON
     match value:
         case None | bool() | int() | float() | str():
             return value
@@ -70,12 +72,11 @@ def _write(value: object) -> Any:
         case _ if dataclasses.is_dataclass(value):
             return {"class": type(value).__name__, "fields": {f.name: _write(getattr(value, f.name)) for f in dataclasses.fields(value)}}
         case _ if hasattr(value, "chunk"):
-            payload: Payload = value
-            return {"payload": _text(join(payload))}
+            return {"payload": _text(join(cast(Payload, value)))}
     raise LocalProtocolError(f"a {type(value).__name__} cannot stand in a snapshot")
 
 
-def _read(value: Any, classes: Mapping[str, type]) -> Any:
+def _read(value: Any, classes: Mapping[str, type]) -> Any:  # noqa: ANN401  # JSON
     if not isinstance(value, dict):
         return value
     match value:

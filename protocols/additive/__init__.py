@@ -17,6 +17,8 @@ Source: additive secret sharing over Z_2^k with seeds as in Corrigan-Gibbs and B
 Specification with numbered checks: docs/spec/additive.md.
 """
 
+from __future__ import annotations
+
 from .plan import Plan
 
 __all__ = ["Plan"]

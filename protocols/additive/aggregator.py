@@ -1,6 +1,6 @@
 """An aggregator: takes one part of each report, agrees with the others on the set, and gives its share of the sum, once.
 
-    Accepting ──Close──▶ Listing ──all lists──▶ Agreeing ──all signatures──▶ Done
+Accepting ──Close──▶ Listing ──all lists──▶ Agreeing ──all signatures──▶ Done
 """
 
 from __future__ import annotations
@@ -108,16 +108,20 @@ def check_report(message: Report, client: PartyId, seat: Seat) -> bytes:
     if client not in params.clients:
         raise InvalidMessage("AD-A1", f"{client} is not in the cohort", culprits=[client])
     # > It lists one hash per aggregator, and the part fits the hash in its place (AD-A2).
-    own = part_hash(seat.ctx, client, message.report, index, message.sealed, message.commitment)
+    own = part_hash(seat.ctx, client, message.report, index, sealed=message.sealed, committed=message.commitment)
     if len(message.parts) != len(params.aggregators) or message.parts[index] != own:
         raise InvalidMessage("AD-A2", f"the part of {client} is not the one in its signed list", culprits=[client])
     # > Its input model is one that the description allows (AD-A3).
     if message.version not in params.versions:
-        raise InvalidMessage("AD-A3", f"{client} trained from version {message.version}; allowed are {sorted(params.versions)}", culprits=[client])
+        raise InvalidMessage(
+            "AD-A3", f"{client} trained from version {message.version}; allowed are {sorted(params.versions)}", culprits=[client]
+        )
     # > The leader's part carries a vector of exactly the round's size, the others none (AD-A4).
     size = message.payload.size if message.payload is not None else 0
     if size != (params.payload_size if index == 0 else 0):
-        raise InvalidMessage("AD-A4", f"a vector of {size} bytes from {client}; {params.payload_size if index == 0 else 0} expected", culprits=[client])
+        raise InvalidMessage(
+            "AD-A4", f"a vector of {size} bytes from {client}; {params.payload_size if index == 0 else 0} expected", culprits=[client]
+        )
     return root_hash(seat.ctx, client, message.report, message.version, message.parts)
 
 
@@ -181,7 +185,9 @@ def agree(state: Listing, *, seat: Seat, ledger: Ledger) -> tuple[Agreeing, list
     # > No set below the floor F, counted in organisations, is ever summed (AD-A9).
     found = seat.opened.organisations(included)
     if found < seat.params.floor:
-        raise SessionAborted(f"AD-A9: {found} organisations have reported, {seat.params.floor} needed", answered=included, needed=seat.params.floor)
+        raise SessionAborted(
+            f"AD-A9: {found} organisations have reported, {seat.params.floor} needed", answered=included, needed=seat.params.floor
+        )
     roots = roots_hash(batch)
     # > The set is on disk before it is signed, and is not too close to one released before.
     ledger.release(seat.ctx, included, roots, floor=seat.params.floor)
@@ -198,7 +204,7 @@ def verify_agreed(message: Agreed, sender: PartyId, aggregators: tuple[PartyId, 
     try:
         if sender not in aggregators:
             raise BadSignature(f"{sender} is no aggregator of the round")
-        verify_agreement(opened.roster, sender, message.signature, opened.ctx.rd, message.included, message.roots)
+        verify_agreement(opened.roster, sender, message.signature, rd=opened.ctx.rd, included=message.included, roots=message.roots)
     except BadSignature as refused:
         raise InvalidMessage(check, f"{sender} has not signed the set it sent", culprits=[sender]) from refused
 
@@ -282,7 +288,11 @@ class Aggregator:
             return []
         names = tuple(getattr(state, answered))
         self._state = Failed()
-        raise SessionAborted(f"the other aggregators or the collector did not answer in {type(state).__name__}", answered=names, needed=len(self._seat.params.aggregators))
+        raise SessionAborted(
+            f"the other aggregators or the collector did not answer in {type(state).__name__}",
+            answered=names,
+            needed=len(self._seat.params.aggregators),
+        )
 
     def _advance(self, state: Listing | Agreeing) -> list[Outgoing]:
         """Go as far as what has arrived allows. Aggregators that disagree end the round for this one."""

@@ -58,11 +58,13 @@ def seal_context(ctx: Context, client: PartyId, aggregator: PartyId, report: byt
 
 
 def report(
-    state: Ready, vector: Vector, version: int, *, me: Identity, params: Params, ctx: Context, entropy: Entropy
+    vector: Vector, version: int, *, me: Identity, params: Params, ctx: Context, entropy: Entropy
 ) -> tuple[Reported, list[Outgoing]]:
     """Split `vector` into one part per aggregator. [CB17, section 4; additive sharing mod 2^k]"""
     if vector.shape != (params.length,) or vector.dtype != params.ring.dtype:
-        raise ConfigError(f"the vector has shape {vector.shape} and dtype {vector.dtype}; this round sums {params.length} words of {params.ring.dtype}")
+        raise ConfigError(
+            f"the vector has shape {vector.shape} and dtype {vector.dtype}; this round sums {params.length} words of {params.ring.dtype}"
+        )
     if version not in params.versions:
         raise ConfigError(f"trained from model version {version}; this round takes {sorted(params.versions)}")
     name = entropy(REPORT_ID)
@@ -70,15 +72,17 @@ def report(
     secrets = [Secret(entropy(SEED)) for _ in params.aggregators]
     masks = [mask(seed, ctx, me.party, name, index) for index, seed in enumerate(secrets) if index > 0]
     payload, committed = seal_masked(vector, masks, params.ring, secrets[0], seal_context(ctx, me.party, params.leader, name))
+    carried: list[tuple[bytes, Payload | None]] = [(committed, payload), *[(b"", None)] * (len(secrets) - 1)]
     sealed = [_seal(secret, me, to, ctx, name) for secret, to in zip(secrets, params.aggregators, strict=True)]
-    commitments = [committed if index == 0 else b"" for index in range(len(sealed))]
-    parts = tuple(part_hash(ctx, me.party, name, index, *part) for index, part in enumerate(zip(sealed, commitments, strict=True)))
-    root = root_hash(ctx, me.party, name, version, parts)
-    payloads: list[Payload | None] = [payload, *[None] * (len(sealed) - 1)]
-    return Reported(root), [
-        Outgoing(to, Report(name, version, parts, *part))
-        for to, part in zip(params.aggregators, zip(sealed, commitments, payloads, strict=True), strict=True)
+    parts = tuple(
+        part_hash(ctx, me.party, name, index, sealed=key, committed=hashed)
+        for index, (key, (hashed, _)) in enumerate(zip(sealed, carried, strict=True))
+    )
+    outgoing = [
+        Outgoing(to, Report(name, version, parts, key, hashed, vector_part))
+        for to, key, (hashed, vector_part) in zip(params.aggregators, sealed, carried, strict=True)
     ]
+    return Reported(root_hash(ctx, me.party, name, version, parts)), outgoing
 
 
 def receive_receipt(state: Reported, message: Accepted, sender: PartyId, *, me: Identity, params: Params, ctx: Context) -> Reported | Done:
@@ -137,8 +141,8 @@ class Client:
 
     def contribute(self, vector: Vector, *, version: int) -> Sequence[Outgoing]:
         match self._state:
-            case Ready() as state if self._started:
-                after, outgoing = report(state, vector, version, me=self._me, params=self._params, ctx=self._ctx, entropy=self._entropy)
+            case Ready() if self._started:
+                after, outgoing = report(vector, version, me=self._me, params=self._params, ctx=self._ctx, entropy=self._entropy)
                 # > The root is on disk before the first part is sent: after a crash the slot is used.
                 self._ledger.use(self._ctx, f"report/{self._me.party}", after.root)
                 self._state = after

@@ -1,6 +1,6 @@
 """The collector: closes the batch, adds the aggregators' shares, and learns the sum and nothing else.
 
-    Gathering ──enough receipts, or the deadline──▶ Closing ──m signatures and m shares──▶ Done
+Gathering ──enough receipts, or the deadline──▶ Closing ──m signatures and m shares──▶ Done
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def close(state: Gathering, *, desk: Desk) -> tuple[Closing, list[Outgoing]]:
     found, needed = desk.opened.organisations(complete), desk.params.floor
     # > The collector does not close a batch below the floor F (AD-C2).
     if found < needed:
-        raise SessionAborted(f"AD-C2: {found} organisations have reported to every aggregator, {needed} needed", answered=complete, needed=needed)
+        raise SessionAborted(
+            f"AD-C2: {found} organisations have reported to every aggregator, {needed} needed", answered=complete, needed=needed
+        )
     tally = Tally.zero(desk.params.ring, desk.params.length)
     return Closing(tally, {}, {}, frozenset()), [Outgoing(name, Close()) for name in desk.params.aggregators]
 
@@ -105,7 +107,9 @@ def check_share(message: Share, sender: PartyId, *, desk: Desk) -> None:
     """Raises InvalidMessage."""
     # > A share comes from an aggregator and has exactly the round's size (AD-C4).
     if sender not in desk.params.aggregators or message.payload.size != desk.params.payload_size:
-        raise InvalidMessage("AD-C4", f"a share of {message.payload.size} bytes from {sender}; {desk.params.payload_size} expected", culprits=[sender])
+        raise InvalidMessage(
+            "AD-C4", f"a share of {message.payload.size} bytes from {sender}; {desk.params.payload_size} expected", culprits=[sender]
+        )
 
 
 def add_share(state: Closing, message: Share, sender: PartyId, *, desk: Desk) -> Closing:
@@ -169,7 +173,7 @@ class Collector:
                 if len(desk.complete(self._state)) >= desk.params.quorum:
                     return self._close(self._state)
                 return []
-            case (Closing() | Done()), Accepted():
+            case ((Closing() | Done()), Accepted()):
                 return []  # a receipt that crossed with our Close: the aggregators' lists decide
             case Closing() as state, Agreed() as agreed:
                 self._advance(take_agreed(state, agreed, sender, desk=desk), sender)

@@ -67,4 +67,6 @@ def _check_aggregators(opened: Round, described: RoundDescription) -> None:
         raise InvalidMessage("AD-P1", f"{len(servers)} aggregators; 2 to 16 of the roster expected", culprits=[described.coordinator])
     # > No organisation runs two aggregators of a round (AD-P2).
     if opened.organisations(servers) != len(servers):
-        raise InvalidMessage("AD-P2", "two aggregators belong to one organisation, which would hold two shares", culprits=[described.coordinator])
+        raise InvalidMessage(
+            "AD-P2", "two aggregators belong to one organisation, which would hold two shares", culprits=[described.coordinator]
+        )

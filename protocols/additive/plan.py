@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from secagg.encode.quantise import Encoding
+from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
@@ -69,7 +69,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not MIN_AGGREGATORS <= self.aggregators <= MAX_AGGREGATORS:
-            raise ConfigError(f"aggregators={self.aggregators}: between {MIN_AGGREGATORS} and {MAX_AGGREGATORS}, each of another organisation")
+            raise ConfigError(
+                f"aggregators={self.aggregators}: between {MIN_AGGREGATORS} and {MAX_AGGREGATORS}, each of another organisation"
+            )
         if self.clients < self.floors.floor:
             raise ConfigError(f"clients={self.clients}: fewer than the floor of {self.floors.floor}, so no sum could ever be opened")
         if self.quorum is not None and not self.floors.floor <= self.quorum <= self.clients:

@@ -29,7 +29,7 @@ def mask(seed: Secret, ctx: Context, client: PartyId, report: bytes, index: int)
     return Stream(key)
 
 
-def part_hash(ctx: Context, client: PartyId, report: bytes, index: int, sealed: bytes, committed: bytes) -> bytes:
+def part_hash(ctx: Context, client: PartyId, report: bytes, index: int, *, sealed: bytes, committed: bytes) -> bytes:
     """Hash of the part for aggregator `index`: what is sealed, and the commitment to the payload."""
     return digest("additive/part", ctx.rd, client.encode(), report, bytes([index]), sealed, committed)
 

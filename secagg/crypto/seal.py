@@ -44,7 +44,9 @@ class SealKey:
 
     def __post_init__(self) -> None:
         if not self.raw or self.raw[0] not in _PUBLIC_BYTES or len(self.raw) != 1 + _PUBLIC_BYTES[self.raw[0]]:
-            raise ConfigError(f"not an HPKE public key of a known suite: {len(self.raw)} bytes; known are X25519 (0x20) and MLKEM768-X25519 (0x64)")
+            raise ConfigError(
+                f"not an HPKE public key of a known suite: {len(self.raw)} bytes; known are X25519 (0x20) and MLKEM768-X25519 (0x64)"
+            )
 
     @property
     def post_quantum(self) -> bool:

@@ -73,7 +73,7 @@ class Floors(_message.Message):
     def __init__(self, threshold: _Optional[int] = ..., colluders: _Optional[int] = ..., n_min: _Optional[int] = ..., h_min: _Optional[int] = ...) -> None: ...
 
 class Encoding(_message.Message):
-    __slots__ = ("clips", "bits", "rotation", "max_weight", "max_parties", "ring_bits", "value_clip")
+    __slots__ = ("clips", "bits", "rotation", "max_weight", "max_parties", "ring_bits", "value_clip", "noise_tail")
     CLIPS_FIELD_NUMBER: _ClassVar[int]
     BITS_FIELD_NUMBER: _ClassVar[int]
     ROTATION_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +81,7 @@ class Encoding(_message.Message):
     MAX_PARTIES_FIELD_NUMBER: _ClassVar[int]
     RING_BITS_FIELD_NUMBER: _ClassVar[int]
     VALUE_CLIP_FIELD_NUMBER: _ClassVar[int]
+    NOISE_TAIL_FIELD_NUMBER: _ClassVar[int]
     clips: _containers.RepeatedScalarFieldContainer[float]
     bits: int
     rotation: bool
@@ -88,7 +89,8 @@ class Encoding(_message.Message):
     max_parties: int
     ring_bits: int
     value_clip: float
-    def __init__(self, clips: _Optional[_Iterable[float]] = ..., bits: _Optional[int] = ..., rotation: _Optional[bool] = ..., max_weight: _Optional[int] = ..., max_parties: _Optional[int] = ..., ring_bits: _Optional[int] = ..., value_clip: _Optional[float] = ...) -> None: ...
+    noise_tail: int
+    def __init__(self, clips: _Optional[_Iterable[float]] = ..., bits: _Optional[int] = ..., rotation: _Optional[bool] = ..., max_weight: _Optional[int] = ..., max_parties: _Optional[int] = ..., ring_bits: _Optional[int] = ..., value_clip: _Optional[float] = ..., noise_tail: _Optional[int] = ...) -> None: ...
 
 class Input(_message.Message):
     __slots__ = ("version", "model", "factor")
