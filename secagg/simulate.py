@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.encode.layout import Layout
+from secagg.envelope import Packet
+from secagg.errors import ConfigError, SessionAborted
+from secagg.ledger import Ledger
 from secagg.policy import Policy
+from secagg.receipt import result_digest
 from secagg.roles import Plan
-from secagg.runtime.memory import Fault
+from secagg.runtime.attendant import Attendant, Refused
+from secagg.runtime.client import Client, Offer
+from secagg.runtime.coordinator import Coordinator
+from secagg.runtime.memory import Fault, MemoryNetwork
+from secagg.runtime.model import float_bytes
 from secagg.runtime.result import Result
+from secagg.runtime.task import Task
+from secagg.testing.consortium import Consortium, consortium
+from secagg.types import PartyId
+
+_SUBMIT, _FINISH = 60.0, 30.0
 
 
 def simulate(
@@ -20,16 +40,18 @@ def simulate(
     fault: Fault | None = None,
     policy: Policy | None = None,
     aggregators: int | None = None,
+    layout: Layout | None = None,
 ) -> Result:
     """Sum `updates` with `plan` among parties made up for the purpose and return what the collector opens.
 
     Args:
-        updates: one `{name: array or tensor}` per client, for example peft state dicts; client i is called `client-i`.
+        updates: one `{name: array or tensor}` per client, for example peft state dicts; update i is that of `client-i`.
         weights: one integer per client; all 1 by default.
         drop: clients that say nothing, or `{client: kind}`: it falls silent just before its first message of that kind.
         fault: `(sender, recipient, packet) -> packets`: loses, repeats, reorders or corrupts what travels.
         policy: the clients' and servers' own limits.
         aggregators: how many aggregators (or key holders); by default what the plan asks for.
+        layout: by default that of the first update; one with bound facts or scale groups otherwise.
 
     Returns:
         The result; `bytes_up` and `bytes_down` count real envelopes and payloads.
@@ -40,4 +62,126 @@ def simulate(
 
     Guarantees: the same code as over the network, minus TLS; time is virtual, so a drop-out costs no waiting.
     """
-    raise NotImplementedError
+    given = list(weights) if weights is not None else [1] * len(updates)
+    if not updates or len(given) != len(updates):
+        raise ConfigError(f"{len(updates)} updates and {len(given)} weights: one weight for each of at least one update")
+    shape = layout if layout is not None else Layout.of(updates[0])
+    values = [_flatten(shape, update, index) for index, update in enumerate(updates)]
+    now = time.time()
+    seats = aggregators if aggregators is not None else getattr(plan, "aggregators", 0)
+    parties = consortium(len(updates), seats, keyholders=getattr(plan, "keyholders", 0), now=now, entropy=os.urandom)
+    round_ = _Round(plan, parties, shape, values, given, policy or Policy(), now, _faults(parties, drop, fault))
+    return round_.run(updates[0])
+
+
+class _Round:
+    """The parties, the network between them, and what they bring."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        parties: Consortium,
+        layout: Layout,
+        values: list[NDArray[np.float32]],
+        weights: list[int],
+        policy: Policy,
+        now: float,
+        fault: Fault | None,
+    ) -> None:
+        self.network = MemoryNetwork(now=now, fault=fault)
+        plans = {plan.PROTOCOL: type(plan)}
+        self.offers: dict[PartyId, Offer] = {}
+        self.clients: dict[PartyId, Client] = {}
+        self.refusals: list[Refused] = []
+        self.brings = {identity.party: (vector, weight) for identity, vector, weight in zip(parties.clients, values, weights, strict=True)}
+        start = np.zeros(layout.size, np.float32)
+        entropy, me = os.urandom, parties.coordinator
+        self.task = Task("simulation", plan, me, layout=layout, values=start, base_model=bytes(32), finish_seconds=_FINISH, entropy=entropy)
+        self.coordinator = Coordinator(me, plan, policy=policy, ledger=Ledger(), entropy=entropy)
+        self.network.attach(me.party, self.coordinator)
+        for identity in parties.clients:
+            client = Client(
+                identity, plans=plans, policy=policy, ledger=Ledger(), entropy=entropy, notify=partial(self._notice, identity.party)
+            )
+            self.clients[identity.party] = client
+            self.network.attach(identity.party, client)
+        for identity in (*parties.aggregators, *parties.keyholders):
+            attendant = Attendant(
+                identity, plans=plans, policy=policy, ledger=Ledger(), entropy=entropy, notify=partial(self._notice, identity.party)
+            )
+            self.network.attach(identity.party, attendant)
+
+    def run(self, like: Mapping[str, Any]) -> Result:
+        network, coordinator, began = self.network, self.coordinator, time.perf_counter()
+        network.send(coordinator.begin(self.task.describe(tuple(self.clients), _SUBMIT), self.task.payload, network.now))
+        while coordinator.open:
+            network.run(until=lambda: bool(self.offers) or not coordinator.open)
+            if not self._submit() and coordinator.open and not network.busy:
+                raise SessionAborted("every party waits for another: the protocol named no deadline", needed=1)
+        if coordinator.total is None or coordinator.opened is None:
+            raise self._explained(coordinator.failure)
+        opened = self.task.decode(coordinator.total, coordinator.opened)
+        receipt, sent = coordinator.publish(result_digest(float_bytes(opened.mean)), opened.weight)
+        network.send(sent)
+        network.run()
+        seconds = time.perf_counter() - began
+        return Result(
+            mean=self.task.layout.restore(opened.mean, like),
+            included=coordinator.total.included,
+            weight=opened.weight,
+            receipt=receipt,
+            round=1,
+            attempt=1,
+            left=dict(coordinator.left),
+            bytes_up=dict(network.sent),
+            bytes_down=dict(network.delivered),
+            seconds=seconds,
+            waited=0.0,
+        )
+
+    def _notice(self, party: PartyId, event: object) -> None:
+        if isinstance(event, Offer):
+            self.offers[party] = event
+        elif isinstance(event, Refused):
+            self.refusals.append(event)
+
+    def _submit(self) -> bool:
+        offers, self.offers = self.offers, {}
+        for party, offer in offers.items():
+            vector, weight = self.brings[party]
+            self.network.send(self.clients[party].submit(offer, vector, weight, self.network.now))
+        return bool(offers)
+
+    def _explained(self, failure: SessionAborted | None) -> SessionAborted:
+        """The failure, with the reasons of those that left."""
+        first = failure if failure is not None else SessionAborted("the round was not opened")
+        reasons = "; ".join(f"{party}: {reason}" for party, reason in sorted(self.coordinator.left.items()))
+        return SessionAborted(f"{first}{' — ' if reasons else ''}{reasons}", answered=first.answered, needed=first.needed)
+
+
+def _flatten(layout: Layout, update: Mapping[str, Any], index: int) -> NDArray[np.float32]:
+    try:
+        return layout.flatten(update)
+    except ConfigError as refused:
+        raise ConfigError(f"update {index}: {refused}") from refused
+
+
+def _faults(parties: Consortium, drop: Mapping[int, str] | Sequence[int], fault: Fault | None) -> Fault | None:
+    """`fault` after the drop-outs."""
+    last = dict.fromkeys(drop, "") if not isinstance(drop, Mapping) else dict(drop)
+    try:
+        kinds = {parties.clients[index].party: kind for index, kind in last.items()}
+    except IndexError:
+        raise ConfigError(f"drop={sorted(last)}: there are {len(parties.clients)} clients, counted from 0") from None
+    if not kinds:
+        return fault
+    silent: set[PartyId] = {party for party, kind in kinds.items() if not kind}
+
+    def dropping(sender: PartyId, recipient: PartyId, packet: Packet) -> Sequence[Packet]:
+        if kinds.get(sender) == packet.header.kind:
+            silent.add(sender)
+        if sender in silent:
+            return []
+        return [packet] if fault is None else fault(sender, recipient, packet)
+
+    return dropping

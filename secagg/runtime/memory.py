@@ -1,11 +1,113 @@
-"""The network in process: deterministic, with virtual time and a fault function."""
+"""The network in process: deterministic, with virtual time and a fault function. Every packet crosses it as bytes.
+
+```python
+network = MemoryNetwork(now=time.time(), fault=fault)
+network.attach(party, attendant)
+network.send(packets)
+network.run()
+```
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from secagg.envelope import Packet
+from secagg.errors import PeerError
+from secagg.payload import Blob, join
 from secagg.types import PartyId
+
+log = logging.getLogger("secagg.runtime")
 
 Fault = Callable[[PartyId, PartyId, Packet], Sequence[Packet]]
 """`fault(sender, recipient, packet)` gives the packets that arrive instead: none, one, several, or damaged ones."""
+
+
+class Agent(Protocol):
+    """Whoever lives on a network: `Attendant`, `Client`, `Coordinator`."""
+
+    def receive(self, packet: Packet, now: float) -> list[Packet]: ...
+
+    def due(self) -> float | None: ...
+
+    def tick(self, now: float) -> list[Packet]: ...
+
+
+class MemoryNetwork:
+    """Carries packets between agents, first in, first out; when nothing is on its way, time jumps to the next deadline.
+
+    Attributes:
+        now: virtual seconds since 1970.
+        sent: bytes that each party handed over (envelopes and payloads).
+        delivered: bytes handed to each party.
+        refused: packets that arrived as no packet at all.
+    """
+
+    def __init__(self, *, now: float, fault: Fault | None = None) -> None:
+        self.now = now
+        self.sent: dict[PartyId, int] = {}
+        self.delivered: dict[PartyId, int] = {}
+        self.refused = 0
+        self._fault = fault
+        self._agents: dict[PartyId, Agent] = {}
+        self._queue: deque[Packet] = deque()
+
+    def attach(self, party: PartyId, agent: Agent) -> None:
+        """Let `agent` be `party`; one that was there before is gone, as after a restart."""
+        self._agents[party] = agent
+
+    def detach(self, party: PartyId) -> None:
+        """The party is gone: what is sent to it is lost."""
+        self._agents.pop(party, None)
+
+    def send(self, packets: Iterable[Packet]) -> None:
+        """Put packets on their way, through the fault function."""
+        for packet in packets:
+            sender, recipient = packet.header.sender, packet.header.recipient
+            self.sent[sender] = self.sent.get(sender, 0) + packet_size(packet)
+            arriving = [packet] if self._fault is None else self._fault(sender, recipient, packet)
+            self._queue.extend(arriving)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is on its way, or somebody waits for a time."""
+        return bool(self._queue) or any(agent.due() is not None for agent in self._agents.values())
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Deliver until `until()`, or until nothing is on its way and nobody waits for a time."""
+        while not until():
+            if self._queue:
+                self._deliver(self._queue.popleft())
+            elif not self._wait():
+                return
+
+    def _deliver(self, packet: Packet) -> None:
+        agent = self._agents.get(packet.header.recipient)
+        if agent is None:
+            return
+        payload = None if packet.payload is None else Blob(join(packet.payload))
+        try:
+            arrived = Packet.parse(bytes(packet.envelope), payload)
+        except PeerError as refused:
+            self.refused += 1
+            log.warning("a packet for %s is no packet: %s", packet.header.recipient, refused)
+            return
+        self.delivered[arrived.header.recipient] = self.delivered.get(arrived.header.recipient, 0) + packet_size(arrived)
+        self.send(agent.receive(arrived, self.now))
+
+    def _wait(self) -> bool:
+        waiting = [(due, party) for party, agent in self._agents.items() if (due := agent.due()) is not None]
+        if not waiting:
+            return False
+        due, party = min(waiting)
+        self.now = max(self.now, due)
+        self.send(self._agents[party].tick(self.now))
+        return True
+
+
+def packet_size(packet: Packet) -> int:
+    """Bytes of the envelope and the payload."""
+    return len(packet.envelope) + (packet.payload.size if packet.payload is not None else 0)

@@ -1,0 +1,175 @@
+"""A client in round after round: what `Attendant` does, and the model that comes in and the update that goes out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.control import Describe
+from secagg.encode.quantise import Quantiser
+from secagg.envelope import Packet
+from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError
+from secagg.receipt import Receipt, model_digest
+from secagg.round import Input, Round
+from secagg.runtime.attendant import Attendant, Seat
+from secagg.runtime.ending import Ending
+from secagg.runtime.model import Expectation, Model, float_bytes
+
+log = logging.getLogger("secagg.runtime")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model to train from, in one round."""
+
+    task: str
+    round: int
+    version: int
+    digest: bytes
+    model: Model
+    max_weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The model as it was when the task ended."""
+
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A round that was opened without this client, and why as far as it is known."""
+
+    round: int
+    reason: str
+
+
+@dataclass(slots=True)
+class _Update:
+    offer: Offer
+    values: NDArray[np.float32]
+    weight: int
+    sent_in: int = 0
+    """Round whose batch it went into; 0: still waits for one."""
+
+
+class Client(Attendant):
+    """One update at a time: it goes into the round it was trained for, into every new attempt of that round, and in a buffered
+    task into a later batch that still takes its model version."""
+
+    def __init__(self, *args: Any, expectation: Expectation = Expectation(), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.expectation = expectation
+        self._arrived: Model | None = None
+        self._offered: Offer | None = None
+        self._update: _Update | None = None
+        self._missed: set[int] = set()
+
+    def submit(self, offer: Offer, values: NDArray[np.float32], weight: int, now: float) -> list[Packet]:
+        """Take the update trained from `offer` and send it as soon as there is a round for it.
+
+        Raises:
+            LocalProtocolError: there is an update for this offer already.
+        """
+        if self._update is not None and self._update.offer.round == offer.round:
+            raise LocalProtocolError(f"round {offer.round} has this client's update already")
+        self._update = _Update(offer, values, weight)
+        seat = self.seat
+        if seat is not None and not seat.contributed and self._may_join(self._update, seat) is not None:
+            return self._contribute(self._update, seat, now)
+        if offer.round in self._missed or (seat is not None and seat.opened.ctx.round > offer.round and len(seat.opened.description.inputs) == 1):
+            self._miss(offer.round, "the update came after its batch was closed")
+            self._update = None
+        return []
+
+    # What `Attendant` asks of a client.
+
+    def _check(self, describe: Describe, opened: Round) -> None:
+        described = opened.description
+        if describe.model is None:
+            raise InvalidMessage("TR-M2", "the description came without its model", culprits=[self.coordinator])
+        model = Model.parse(describe.model, limit=described.values)
+        self.expectation.check(model, described)
+        self._arrived = model
+
+    def _seated(self, seat: Seat, describe: Describe, now: float) -> list[Packet]:
+        model, self._arrived = self._arrived, None
+        assert model is not None  # `_check` has just put it there
+        ctx, first = seat.opened.ctx, seat.opened.description.inputs[0]
+        offer = Offer(ctx.task, ctx.round, first.version, first.model, model, seat.opened.description.encoding.max_weight // first.factor)
+        sent = self._resume(seat, now)
+        if self._offered is None or (self._offered.round, self._offered.digest) != (offer.round, offer.digest):
+            self._offered = offer
+            self.notify(offer)
+        return sent
+
+    def _published(self, receipt: Receipt) -> None:
+        number = receipt.round.ctx.round
+        if self.me.party in receipt.included:
+            if self._update is not None and self._update.sent_in == number:
+                self._update = None
+        elif self.me.party in receipt.round.description.cohort:
+            sent = self._update is not None and self._update.sent_in == number
+            self._miss(number, "the update had not reached every server when the batch was closed" if sent else "no update had come by then")
+            if sent:
+                self._update = None
+
+    def _ended(self, ending: Ending) -> None:
+        if ending.model is None:
+            return
+        model = Model.parse(ending.model, limit=self.policy.max_values)
+        # > The last model is the one whose digest the coordinator signed (TR-M6).
+        if model_digest(float_bytes(model.values)) != ending.digest:
+            raise InvalidMessage("TR-M6", "the final model is not the one that was signed for", culprits=[self.coordinator])
+        self.notify(Finished(model))
+
+    # Which round an update may go into.
+
+    def _resume(self, seat: Seat, now: float) -> list[Packet]:
+        update = self._update
+        if update is None:
+            return []
+        if self._may_join(update, seat) is not None:
+            return self._contribute(update, seat, now)
+        if not update.sent_in:
+            self._miss(update.offer.round, "the update came after its batch was closed, and no later batch takes its model version")
+        self._update = None
+        return []
+
+    def _may_join(self, update: _Update, seat: Seat) -> Input | None:
+        """The input of the round that the update was trained from, if it may go into this round."""
+        described, ctx = seat.opened.description, seat.opened.ctx
+        found = described.input(update.offer.version)
+        if found is None or found.model != update.offer.digest or update.offer.task != ctx.task:
+            return None
+        if update.offer.round == ctx.round:
+            return found
+        # > An update goes into a later round only where the description takes several model versions, and only once (TR-C5).
+        return found if len(described.inputs) > 1 and not update.sent_in else None
+
+    def _contribute(self, update: _Update, seat: Seat, now: float) -> list[Packet]:
+        given = self._may_join(update, seat)
+        assert given is not None  # both callers have asked
+        if seat.phase in ("done", "failed"):
+            return []
+        opened = seat.opened
+        quantiser = Quantiser(opened.description.encoding, update.offer.model.layout, opened.ctx.rd)
+        try:
+            words = quantiser.encode(update.values, update.weight * given.factor, entropy=self.entropy)
+        except ConfigError as refused:
+            return self.abandon("ConfigError", str(refused))
+        update.sent_in, seat.contributed = opened.ctx.round, True
+        return self._step(seat, lambda: seat.endpoint.contribute(words, version=given.version), now)
+
+    def _miss(self, number: int, reason: str) -> None:
+        if number in self._missed:
+            return
+        self._missed.add(number)
+        log.warning("%s is not part of round %d: %s", self.me.party, number, reason)
+        self.notify(Missed(number, reason))
+
