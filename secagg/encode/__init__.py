@@ -1,5 +1,7 @@
 """From named tensors to ring words and back: `Layout` fixes the order, `Encoding` the numbers, `Quantiser` does the work."""
 
+from __future__ import annotations
+
 from secagg.encode.encoding import Encoding
 from secagg.encode.layout import Layout
 from secagg.encode.quantise import Decoded, Quantiser, Update

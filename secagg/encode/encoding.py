@@ -67,7 +67,9 @@ class Encoding:
             if len(clips) > 1:
                 raise ConfigError("value_clip needs a single clip: with one clip per scale group, leave it out")
             if self.value_clip > clips[0]:
-                raise ConfigError(f"value_clip={self.value_clip} is above clip={clips[0]}, which no coordinate can pass: lower it or leave it out")
+                raise ConfigError(
+                    f"value_clip={self.value_clip} is above clip={clips[0]}, which no coordinate can pass: lower it or leave it out"
+                )
         self._prove()
 
     @property
@@ -102,7 +104,9 @@ class Encoding:
         if not isinstance(self.clip, tuple):
             return (float(self.clip),) * groups
         if len(self.clip) != groups:
-            raise ConfigError(f"{len(self.clip)} clips for {groups} scale groups: give one for each, in the order of layout.groups, or a single one")
+            raise ConfigError(
+                f"{len(self.clip)} clips for {groups} scale groups: give one for each, in the order of layout.groups, or a single one"
+            )
         return tuple(float(clip) for clip in self.clip)
 
     def _prove(self) -> None:
@@ -111,7 +115,11 @@ class Encoding:
         given = WIDTHS[-1] if self.ring_bits is None else Ring(self.ring_bits).bits
         if needed <= given:
             return
-        fix = f"use ring_bits={fitting}" if fitting else f"no ring holds this sum, which needs {needed} bits: lower bits, max_weight or max_parties"
+        fix = (
+            f"use ring_bits={fitting}"
+            if fitting
+            else f"no ring holds this sum, which needs {needed} bits: lower bits, max_weight or max_parties"
+        )
         raise ConfigError(f"{self._capacity(given)}; {self.max_parties} asked: {fix}")
 
     def _capacity(self, width: int) -> str:
@@ -122,7 +130,7 @@ class Encoding:
         return f"{width}-bit ring holds the sum of at most {parties} clients at {self.bits}-bit values{weights}{noise}"
 
 
-def _within(name: str, value: int, least: int, most: int) -> None:
+def _within(name: str, value: object, least: int, most: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ConfigError(f"{name}={value!r}: an integer from {least} to {most} expected")
 

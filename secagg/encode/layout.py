@@ -52,7 +52,8 @@ class Run(NamedTuple):
 class Layout:
     """Where each tensor lies in the vector. Make one with `Layout.of`; equal layouts have equal digests and the reverse.
 
-    `names` are sorted; `shapes`, `dtypes` and `group_of` follow them. `groups` are the sorted names of the scale groups, `group_of` indexes it.
+    `names` are sorted; `shapes`, `dtypes` and `group_of` follow them. `groups` are the sorted names of the scale groups, and
+    `group_of` says by index which one a tensor is in.
     """
 
     names: tuple[str, ...]

@@ -10,30 +10,27 @@ may be spread over threads, or streamed without ever holding the whole vector.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from operator import attrgetter, index
 
 import numpy as np
-from numpy.typing import NDArray
 
 from secagg.crypto.expand import Stream
 from secagg.encode.encoding import EXTRA, Encoding
 from secagg.encode.layout import Layout, Run
 from secagg.encode.norms import MARGIN, norms
 from secagg.encode.rotate import BLOCK, SEED, Rotation, deviation
+from secagg.encode.rounding import COIN_BITS, FixedPoint, Scratch, needs_wide
 from secagg.encode.tensors import Floats
 from secagg.errors import ConfigError
-from secagg.math.ring import Ring, Words
+from secagg.math.ring import Words
 from secagg.types import Entropy
 
 __all__ = ["Decoded", "Encoding", "Quantiser", "Update"]
-
-_COIN_BITS = 16
-_SPARE_BITS = 4
-"""Fractional bits that remain at the largest weight for 32-bit arithmetic to be used: with them, what truncation loses of a value is
-at most 2^-30 of its range, less than float32 loses."""
 
 _CUT_FAILURE = -20.0
 _BOUND_FAILURE = -40.0
@@ -67,7 +64,7 @@ class Quantiser:
         Hoeffding's bound over all coordinates.
     """
 
-    __slots__ = ("_clips", "_free", "_limit", "_ranges", "_wide", "encoding", "ring", "rotation", "runs", "size", "spans")
+    __slots__ = ("_idle", "clips", "encoding", "ranges", "ring", "rotation", "runs", "size", "spans", "wide")
 
     def __init__(self, encoding: Encoding, layout: Layout | int, rd: bytes) -> None:
         if len(rd) != SEED:
@@ -76,15 +73,14 @@ class Quantiser:
         self.size = layout if isinstance(layout, int) else layout.size
         if self.size < 1:
             raise ConfigError("a vector without values cannot be encoded")
-        self.runs: Sequence[Run] = (Run(0, self.size, 0),) if isinstance(layout, int) else layout.runs
-        self._clips = encoding.clips(1 if isinstance(layout, int) else len(layout.groups))
+        self.runs: tuple[Run, ...] = (Run(0, self.size, 0),) if isinstance(layout, int) else layout.runs
+        self.clips = encoding.clips(1 if isinstance(layout, int) else len(layout.groups))
         self.rotation = Rotation(self.size, rd) if encoding.rotation else None
-        self._ranges = self._choose_ranges()
-        # Public numbers alone decide the arithmetic, so that its time says nothing about a weight.
-        self._wide = (encoding.levels * encoding.max_weight).bit_length() + _SPARE_BITS > 31
+        self.ranges = self._choose_ranges()
+        self.wide = needs_wide(encoding.levels * encoding.max_weight)
         spans = self.rotation.spans if self.rotation else [(start, min(start + BLOCK, self.size)) for start in range(0, self.size, BLOCK)]
         self.spans: tuple[tuple[int, int], ...] = (*spans[:-1], (spans[-1][0], self.words))
-        self._free: list[_Scratch] = []
+        self._idle: list[Scratch] = []
 
     @property
     def words(self) -> int:
@@ -93,7 +89,7 @@ class Quantiser:
 
     def step(self, group: int = 0) -> float:
         """What one ring unit is worth in a sum: the value that a coordinate of weight 1 has at integer 1."""
-        return self._ranges[group] / self.encoding.levels
+        return self.ranges[group] / self.encoding.levels
 
     def prepare(self, vector: Floats, weight: int = 1, *, entropy: Entropy) -> Update:
         """Measure and clip `vector` (float32, `size` coordinates); the result encodes it span by span. One pass over memory.
@@ -103,12 +99,13 @@ class Quantiser:
         """
         if vector.dtype != np.float32 or vector.shape != (self.size,) or not vector.flags.c_contiguous:
             raise ConfigError(f"a vector of {vector.dtype} and shape {vector.shape}; {self.size} contiguous float32 values expected")
-        if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= self.encoding.max_weight:
+        weight = index(weight)
+        if not 1 <= weight <= self.encoding.max_weight:
             raise ConfigError(
-                f"weight {weight!r} lies outside 1 … max_weight={self.encoding.max_weight}: a party of weight 0 stays out of the round; "
+                f"weight {weight} lies outside 1 … max_weight={self.encoding.max_weight}: a party of weight 0 stays out of the round; "
                 "for larger weights raise max_weight, or count examples in larger units"
             )
-        return Update(self, vector, weight, norms(vector, self.runs, len(self._clips)), Stream.fresh(entropy))
+        return Update(self, vector, weight, norms(vector, self.runs, len(self.clips)), Stream.fresh(entropy))
 
     def encode(self, vector: Floats, weight: int = 1, *, entropy: Entropy) -> Words:
         """`vector` as `size` + 2 ring words; `prepare` gives them span by span and says whether the vector was clipped.
@@ -131,19 +128,12 @@ class Quantiser:
         count, weight = (int(word) for word in self.ring.center(total[self.size :]))
         if not 1 <= count <= self.encoding.max_parties or not count <= weight <= count * self.encoding.max_weight:
             raise ConfigError(
-                f"the sum claims {count} parties of weight {weight} together, which this encoding (at most {self.encoding.max_parties} parties of "
-                f"weight 1 … {self.encoding.max_weight}) cannot give: a mask is left in it, or the parties' encodings differ"
+                f"the sum claims {count} parties of weight {weight} together, which at most {self.encoding.max_parties} parties of weight "
+                f"1 … {self.encoding.max_weight} cannot give: a mask is left in it, or the parties' encodings differ"
             )
         mean = np.empty(self.size, np.float32)
-        scratch = self._borrow()
         for span, (start, stop) in enumerate(self.spans):
-            part = mean[start : min(stop, self.size)]
-            scratch.center(self.ring, total[start : start + len(part)], part)
-            if self.rotation:
-                self.rotation.inverse(span, part, scratch.spare)
-            for low, high, group in _within(self.runs, start, start + len(part)):
-                mean[low:high] *= np.float32(self.step(group) / weight)
-        self._free.append(scratch)
+            self._decode_span(span, total[start : min(stop, self.size)], mean[start : min(stop, self.size)], weight)
         return Decoded(mean, count, weight)
 
     def error_bound(self, count: int, weight: int | None = None, group: int = 0) -> float:
@@ -154,60 +144,77 @@ class Quantiser:
         was cut off. Covers the float32 arithmetic of both ends.
         """
         weight = count if weight is None else weight
-        step, reach = self.step(group), self._ranges[group]
+        step, reach = self.step(group), self.ranges[group]
         if self.rotation is None:
             return step * count / weight + reach * 2**-22
         spread = deviation(self.size, _BOUND_FAILURE) * step * sqrt(count) / (2 * weight)
-        truncated = sqrt(2 * self.rotation.block) * (step * 2**-_COIN_BITS * count / weight + reach * 2**-30)
+        truncated = sqrt(2 * self.rotation.block) * (step * 2**-COIN_BITS * count / weight + reach * 2**-30)
         return spread + truncated + reach * 2**-18
 
     def _choose_ranges(self) -> tuple[float, ...]:
         """The largest coordinate of each group that is not cut off, in its units."""
         if self.encoding.value_clip is not None:
-            return (self.encoding.value_clip,) * len(self._clips)
+            return (self.encoding.value_clip,) * len(self.clips)
         if self.rotation is None:
-            return self._clips
+            return self.clips
         # Groups are rotated together after each is divided by its clip: the whole then has a norm of at most √groups.
-        share = min(1.0, deviation(self.size, _CUT_FAILURE) / sqrt(self.rotation.block))
-        return tuple(clip * share * sqrt(len(self._clips)) for clip in self._clips)
+        share: float = min(1.0, deviation(self.size, _CUT_FAILURE) / sqrt(self.rotation.block))
+        return tuple(clip * share * sqrt(len(self.clips)) for clip in self.clips)
 
-    def _borrow(self) -> _Scratch:
-        """Scratch that no other thread uses; whoever borrows appends it to `_free` again."""
+    def _decode_span(self, span: int, words: Words, out: Floats, weight: int) -> None:
+        start = self.spans[span][0]
+        np.copyto(out, self.ring.center(words), casting="unsafe")
+        if self.rotation:
+            with self.scratch() as scratch:
+                self.rotation.inverse(span, out, scratch.spare)
+        for low, high, group in self.runs_within(start, start + len(out)):
+            out[low - start : high - start] *= np.float32(self.step(group) / weight)
+
+    def runs_within(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """`(start, stop, group)` of the scale groups that lie in a range of coordinates."""
+        first = bisect_right(self.runs, start, key=attrgetter("start")) - 1
+        for run in self.runs[first:]:
+            if run.start >= stop:
+                return
+            yield max(run.start, start), min(run.stop, stop), run.group
+
+    @contextmanager
+    def scratch(self) -> Iterator[Scratch]:
+        """Buffers that no other thread is using. Taking and giving back are single list operations."""
         try:
-            return self._free.pop()
+            taken = self._idle.pop()
         except IndexError:
-            return _Scratch(max(stop - start for start, stop in self.spans), np.dtype(np.int64 if self._wide else np.int32))
+            taken = Scratch(max(stop - start for start, stop in self.spans), wide=self.wide)
+        try:
+            yield taken
+        finally:
+            self._idle.append(taken)
 
 
 class Update:
     """One party's vector on its way into the ring: measured and clipped, encoded span by span on demand.
 
     `norms` are the L2 norms per scale group before clipping, and `clipped` says whether one was above its clip: both are the party's own
-    secret. The same object gives the same words each time; spans may be written by different threads.
+    secret. The same object gives the same words each time; spans may be written by different threads. It reads `vector` when it writes:
+    leave that unchanged until the last span is written.
     """
 
-    __slots__ = ("_coins", "_gains", "_quantiser", "_vector", "_weight", "clipped", "norms")
+    __slots__ = ("_coins", "_gains", "_quantiser", "_rounding", "_vector", "_weight", "clipped", "norms")
 
     def __init__(self, quantiser: Quantiser, vector: Floats, weight: int, lengths: tuple[float, ...], coins: Stream) -> None:
-        self._quantiser, self._vector, self._weight, self._coins = quantiser, vector, weight, coins
+        clips = quantiser.clips
+        limit = quantiser.encoding.levels * weight
+        shrinks = [min(1.0, clip / length * (1 - MARGIN)) if length else 1.0 for clip, length in zip(clips, lengths, strict=True)]
         self.norms = lengths
-        shrinks = [min(1.0, clip / length * (1 - MARGIN)) if length else 1.0 for clip, length in zip(quantiser._clips, lengths, strict=True)]
-        self.clipped = any(length > clip for clip, length in zip(quantiser._clips, lengths, strict=True))
-        scale = float(self._limit << self._fraction)
-        self._gains = [np.float32(shrink * scale / reach) for shrink, reach in zip(shrinks, quantiser._ranges, strict=True)]
-
-    @property
-    def _limit(self) -> int:
-        return self._quantiser.encoding.levels * self._weight
-
-    @property
-    def _fraction(self) -> int:
-        """Bits below the point: as many as the machine word leaves, and no more than a coin has."""
-        return min(_COIN_BITS, (63 if self._quantiser._wide else 31) - self._limit.bit_length())
+        self.clipped = any(length > clip for clip, length in zip(clips, lengths, strict=True))
+        self._quantiser, self._vector, self._weight, self._coins = quantiser, vector, weight, coins
+        self._rounding = FixedPoint(limit, wide=quantiser.wide)
+        scale = float(limit * self._rounding.scale)
+        self._gains = [np.float32(shrink * scale / reach) for shrink, reach in zip(shrinks, quantiser.ranges, strict=True)]
 
     def encoded(self) -> Words:
         """The whole vector: `size` + 2 ring words."""
-        words = np.empty(self._quantiser.words, self._quantiser.ring.dtype)
+        words: Words = np.empty(self._quantiser.words, self._quantiser.ring.dtype)
         for span, (start, stop) in enumerate(self._quantiser.spans):
             self.write(span, words[start:stop])
         return words
@@ -215,82 +222,28 @@ class Update:
     def chunks(self) -> Iterator[tuple[int, Words]]:
         """`(first coordinate, words)` for each span, in order, all in one buffer: each view is valid until the next."""
         spans = self._quantiser.spans
-        buffer = np.empty(max(stop - start for start, stop in spans), self._quantiser.ring.dtype)
+        buffer: Words = np.empty(max(stop - start for start, stop in spans), self._quantiser.ring.dtype)
         for span, (start, stop) in enumerate(spans):
             words = buffer[: stop - start]
             self.write(span, words)
             yield start, words
 
     def write(self, span: int, out: Words) -> None:
-        """Encode one of the quantiser's `spans` into `out`, of the ring's dtype and exactly that length."""
+        """Encode one of the quantiser's `spans` into `out`: words of the ring's dtype, contiguous, as many as the span has."""
         quantiser = self._quantiser
         start, stop = quantiser.spans[span]
-        if out.dtype != quantiser.ring.dtype or out.shape != (stop - start,):
+        if out.dtype != quantiser.ring.dtype or out.shape != (stop - start,) or not out.flags.c_contiguous:
             raise ConfigError(f"room for {out.shape} words of {out.dtype}; span {span} has {stop - start} of {quantiser.ring.dtype}")
         values = min(stop, quantiser.size) - start
-        scratch = quantiser._borrow()
-        floats = scratch.floats[:values]
-        for low, high, group in _within(quantiser.runs, start, start + values):
-            np.multiply(self._vector[low:high], self._gains[group], out=floats[low - start : high - start])
-        if quantiser.rotation:
-            quantiser.rotation.forward(span, floats, scratch.spare)
-        self._round(floats, start, out[:values], scratch)
+        with quantiser.scratch() as scratch:
+            floats = scratch.floats[:values]
+            for low, high, group in quantiser.runs_within(start, start + values):
+                np.multiply(self._vector[low:high], self._gains[group], out=floats[low - start : high - start])
+            if quantiser.rotation:
+                quantiser.rotation.forward(span, floats, scratch.spare)
+            self._rounding.round_into(out[:values], floats, self._coins, start, ring=quantiser.ring, scratch=scratch)
         if stop > quantiser.size:
             out[values:] = (1, self._weight)
-        quantiser._free.append(scratch)
-
-    def _round(self, floats: Floats, start: int, out: Words, scratch: _Scratch) -> None:
-        """Cut off, then floor(value + coin) in fixed point: the sum of the two is at most (limit + 1) · 2^fraction − 1, which fits."""
-        fraction = self._fraction
-        most = _float32_below(self._limit << fraction)
-        np.clip(floats, -most, most, out=floats)
-        integers = scratch.integers(len(out), out)
-        np.copyto(integers, floats, casting="unsafe")
-        coins = scratch.coins[: len(out)]
-        self._coins.fill(coins, start * coins.itemsize)
-        if fraction < _COIN_BITS:
-            np.right_shift(coins, _COIN_BITS - fraction, out=coins)
-        np.add(integers, coins, out=integers)
-        np.right_shift(integers, fraction, out=integers)
-        if not np.may_share_memory(integers, out):
-            np.copyto(out, integers, casting="unsafe")
-        self._quantiser.ring.reduce_into(out)
 
     def __repr__(self) -> str:
         return f"Update({self._quantiser.size} values of a party, <redacted>)"
-
-
-class _Scratch:
-    """The buffers of one thread, reused from span to span."""
-
-    __slots__ = ("_integers", "coins", "floats", "spare")
-
-    def __init__(self, length: int, integer: np.dtype[Any]) -> None:
-        self.floats = np.empty(length, np.float32)
-        self.spare = np.empty(length, np.float32)
-        self.coins = np.empty(length, np.uint16)
-        self._integers = np.empty(length, integer)
-
-    def integers(self, length: int, out: Words) -> NDArray[Any]:
-        """Signed integers to work in: those of `out` itself where the sizes agree, which saves a copy."""
-        if out.dtype.itemsize == self._integers.dtype.itemsize:
-            return out.view(self._integers.dtype)
-        return self._integers[:length]
-
-    def center(self, ring: Ring, words: Words, out: Floats) -> None:
-        """The signed values of `words` as float32."""
-        np.copyto(out, ring.center(words), casting="unsafe")
-
-
-def _within(runs: Sequence[Run], start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """The parts of `runs` that lie in `start` … `stop`."""
-    for run in runs:
-        low, high = max(run.start, start), min(run.stop, stop)
-        if low < high:
-            yield low, high, run.group
-
-
-def _float32_below(value: int) -> np.float32:
-    """The largest float32 that is not above `value`."""
-    nearest = np.float32(value)
-    return nearest if int(nearest) <= value else np.nextafter(nearest, np.float32(0))

@@ -74,16 +74,14 @@ class Rotation:
     def forward(self, span: int, values: Floats, spare: Floats) -> None:
         """Rotate, in place, the values of one span; `spare` is scratch of at least the same length."""
         for step, part in self._steps(span, values):
-            part *= np.float32(1 / sqrt(self.block))
-            self._flip(step, part, spare)
+            self._sign_and_scale(step, part, spare)
             _transform(part, spare[: self.block])
 
     def inverse(self, span: int, values: Floats, spare: Floats) -> None:
         """Undo `forward`."""
         for step, part in reversed(self._steps(span, values)):
             _transform(part, spare[: self.block])
-            self._flip(step, part, spare)
-            part *= np.float32(1 / sqrt(self.block))
+            self._sign_and_scale(step, part, spare)
 
     def _steps(self, span: int, values: Floats) -> list[tuple[int, Floats]]:
         steps = [(span, values[: self.block])]
@@ -91,8 +89,8 @@ class Rotation:
             steps.append((len(self.spans), values[-self.block :]))
         return steps
 
-    def _flip(self, step: int, values: Floats, spare: Floats) -> None:
-        """Flip the signs of one block: bit 31 − s of the i-th word of the keystream belongs to value s · (p / 32) + i."""
+    def _sign_and_scale(self, step: int, values: Floats, spare: Floats) -> None:
+        """D/√p of one block: bit 31 − s of the i-th word of the keystream belongs to value s · (p / 32) + i."""
         rows = min(_WORD, self.block)
         words = np.empty(self.block // rows, np.uint32)
         self._signs.fill(words, step * words.nbytes)
@@ -101,6 +99,7 @@ class Rotation:
         np.bitwise_and(masks, _SIGN, out=masks)
         bits: NDArray[np.uint32] = values.view(np.uint32).reshape(rows, -1)
         np.bitwise_xor(bits, masks, out=bits)
+        np.multiply(values, np.float32(1 / sqrt(self.block)), out=values)
 
 
 def _transform(values: Floats, spare: Floats) -> None:

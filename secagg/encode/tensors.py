@@ -6,7 +6,7 @@ bfloat16 and float16 go to float32 exactly. float64 is rounded to the nearest fl
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ FLOATS = ("bfloat16", "float16", "float32", "float64")
 
 Floats = NDArray[np.float32]
 
+Tensor: TypeAlias = Any
+"""A torch tensor or an ndarray."""
+
 
 def is_torch(tensor: object) -> bool:
     """Whether this is a torch tensor; false, without an import, while torch is not loaded."""
@@ -23,7 +26,7 @@ def is_torch(tensor: object) -> bool:
     return torch is not None and isinstance(tensor, torch.Tensor)
 
 
-def refusal(tensor: Any) -> str | None:
+def refusal(tensor: Tensor) -> str | None:
     """Why this object cannot be averaged, or None."""
     if is_torch(tensor):
         if str(tensor.layout) != "torch.strided" or tensor.is_quantized:
@@ -37,23 +40,24 @@ def refusal(tensor: Any) -> str | None:
     return None
 
 
-def dtype_name(tensor: Any) -> str:
+def dtype_name(tensor: Tensor) -> str:
     """`float32` for both kinds of tensor."""
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def shape_of(tensor: Any) -> tuple[int, ...]:
+def shape_of(tensor: Tensor) -> tuple[int, ...]:
+    """Its shape as plain integers."""
     return tuple(int(length) for length in tensor.shape)
 
 
-def copy_values(tensor: Any, out: Floats) -> None:
+def copy_values(tensor: Tensor, out: Floats) -> None:
     """Write the values, in row-major order, into `out` as float32; `out` never aliases the tensor."""
     source = tensor.detach().float().cpu().numpy() if is_torch(tensor) else tensor
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and the caller names it
         np.copyto(out.reshape(source.shape), source, casting="same_kind" if source.dtype.kind == "f" else "unsafe")
 
 
-def like(values: Floats, shape: tuple[int, ...], template: Any) -> Any:
+def like(values: Floats, shape: tuple[int, ...], template: Tensor) -> Tensor:
     """A new tensor with these values, of the kind, dtype and device of `template`."""
     shaped = values.reshape(shape)
     if is_torch(template):

@@ -15,7 +15,7 @@ SIZE = 33
 """Bytes of an encoded element."""
 
 _WIDE = 64
-"""Random bytes behind one element: reduced modulo p they are within 2^-255 of uniform, and the number drawn never depends on their value."""
+"""Random bytes behind one element: reduced modulo p they are within 2^-255 of uniform, and how many are drawn depends on no secret."""
 
 
 def encode(element: int) -> bytes:

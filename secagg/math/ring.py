@@ -23,9 +23,15 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 WIDTHS = (16, 24, 32, 48, 64)
 """Bits that a ring may have."""
 
-_DTYPES = {16: np.dtype("<u2"), 24: np.dtype("<u4"), 32: np.dtype("<u4"), 48: np.dtype("<u8"), 64: np.dtype("<u8")}
-_SIGNED = {2: np.dtype("<i2"), 4: np.dtype("<i4"), 8: np.dtype("<i8")}
-_PLANES = {24: (np.dtype("u1"), 3), 48: (np.dtype("<u2"), 3)}
+_DTYPES: dict[int, np.dtype[Any]] = {
+    16: np.dtype("<u2"),
+    24: np.dtype("<u4"),
+    32: np.dtype("<u4"),
+    48: np.dtype("<u8"),
+    64: np.dtype("<u8"),
+}
+_SIGNED: dict[int, np.dtype[Any]] = {2: np.dtype("<i2"), 4: np.dtype("<i4"), 8: np.dtype("<i8")}
+_PLANES: dict[int, tuple[np.dtype[Any], int]] = {24: (np.dtype("u1"), 3), 48: (np.dtype("<u2"), 3)}
 """How a word of a packed width splits: the unit, and how many of the word's units travel."""
 
 _CHUNK = 1 << 16
@@ -107,7 +113,7 @@ class Ring:
         """
         self._check(words)
         if self.fills_word:
-            return memoryview(np.ascontiguousarray(words)).cast("B").toreadonly()
+            return np.ascontiguousarray(words).data.cast("B").toreadonly()
         out = bytearray(self.packed_size(len(words)))
         self.pack_into(words, out)
         return memoryview(out).toreadonly()
@@ -150,13 +156,12 @@ class Ring:
         """The signed representative of each element, in [-2^(bits-1), 2^(bits-1)), as a new array."""
         self._check(words)
         signed = _SIGNED[self.dtype.itemsize]
-        spare = self.dtype.itemsize * 8 - self.bits
-        if not spare:
-            return words.view(signed).astype(np.int64)
-        # Shifting the sign bit up to the machine word's and back down again extends the sign.
-        lifted = (words << np.asarray(spare, self.dtype)).view(signed)
-        lifted >>= spare
-        return lifted.astype(np.int64, copy=False)
+        centered: NDArray[np.int64] = words.view(signed).astype(np.int64)
+        if not self.fills_word:
+            # Shifting the sign bit up to the top and back down again extends the sign.
+            np.left_shift(centered, 64 - self.bits, out=centered)
+            np.right_shift(centered, 64 - self.bits, out=centered)
+        return centered
 
     def from_signed(self, values: NDArray[np.int64]) -> Words:
         """The elements congruent to `values`: the inverse of `center` within its range."""
@@ -170,7 +175,9 @@ class Ring:
     def _check(self, *arrays: Words) -> None:
         for array in arrays:
             if array.dtype != self.dtype or array.ndim != 1:
-                raise ConfigError(f"{array.ndim}-dimensional {array.dtype} given; elements of the {self.bits}-bit ring are a vector of {self.dtype}")
+                raise ConfigError(
+                    f"{array.dtype} of {array.ndim} axes given; elements of the {self.bits}-bit ring are a vector of {self.dtype}"
+                )
             if len(array) != len(arrays[0]):
                 raise ConfigError(f"vectors of {len(arrays[0])} and {len(array)} elements cannot be added")
 
