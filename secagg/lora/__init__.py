@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from secagg.lora.product import ExactProduct
     from secagg.lora.ranks import PaddedRanks, truncate
     from secagg.lora.rule import Rule
-    from secagg.lora.rules import freeze, rule
+    from secagg.lora.rules import find_rule, freeze
     from secagg.lora.start import check_initialisation, check_same_start
     from secagg.lora.state import adapter_state, load_adapter
 
@@ -51,9 +51,9 @@ _HOME = {
     "check_initialisation": "start",
     "check_same_start": "start",
     "delta": "change",
+    "find_rule": "rules",
     "freeze": "rules",
     "load_adapter": "state",
-    "rule": "rules",
     "scale_groups": "layout",
     "truncate": "ranks",
 }
@@ -79,9 +79,9 @@ __all__ = [
     "check_initialisation",
     "check_same_start",
     "delta",
+    "find_rule",
     "freeze",
     "load_adapter",
-    "rule",
     "scale_groups",
     "truncate",
 ]

@@ -20,7 +20,7 @@ _NEVER = frozenset({Part.PROJECTION, Part.BASIS})
 class _Average(Rule):
     """Sends the change of every tensor that it trains in a round, and adds the mean change."""
 
-    def fixed(self, round: int) -> frozenset[Part]:  # noqa: ARG002
+    def fixed(self, round: int) -> frozenset[Part]:
         """The parts that do not change in this round."""
         return _NEVER
 

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 import torch
+from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils.other import AuxiliaryTrainingWrapper
+from peft.utils.other import AuxiliaryTrainingWrapper, TrainableTokensWrapper
 from torch import nn
 
 from secagg.errors import ConfigError
-from secagg.lora.state import Tensors, live_tensors, unwrap
+from secagg.lora.state import Tensors, live_tensors, peft_config, unwrap
 
 _BASE_LABEL = b"secagg/v1/lora/base-weights"
 _ADAPTER_LABEL = b"secagg/v1/lora/adapter"
@@ -77,34 +78,39 @@ def _refuse_merged(model: nn.Module) -> None:
 def _base_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
     """The state dict less everything that peft added, by the names of the bare model."""
     trained = {tensor.data_ptr() for tensor in live_tensors(model).values() if tensor.numel()} if _has_adapter(model) else set()
-    wraps = {path: _inside(module) for path, module in model.named_modules() if _inside(module)}
+    wraps = {path: inside for path, module in model.named_modules() if (inside := _inside(module))}
+    prefix = _prefix(model)
     tensors = {}
     for key, tensor in model.state_dict().items():
-        if (name := _bare_name(key, wraps)) is not None and tensor.data_ptr() not in trained:
-            tensors[name] = tensor
+        # Outside the prefix lies what belongs to peft as a whole: prompts, VeRA's shared projections.
+        name = _bare_name(key, wraps) if key.startswith(prefix) else None
+        if name is not None and tensor.data_ptr() not in trained:
+            tensors[name.removeprefix(prefix)] = tensor
     return tensors
+
+
+def _prefix(model: nn.Module) -> str:
+    """What peft puts before the bare model's names: the model itself, and the tuner around it where layers are replaced."""
+    if not isinstance(model, PeftModel):
+        return ""
+    return "base_model." if peft_config(model).is_prompt_learning else "base_model.model."
 
 
 def _inside(module: nn.Module) -> str:
     """Where a peft wrapper keeps the layer that it wraps; empty for any other module."""
-    if isinstance(module, AuxiliaryTrainingWrapper):
-        return "original_module"
+    if isinstance(module, AuxiliaryTrainingWrapper):  # trained tokens keep the embedding inside a tuner layer of their own
+        return "token_adapter" if isinstance(module, TrainableTokensWrapper) else "original_module"
     return "base_layer" if isinstance(module, BaseTunerLayer) and hasattr(module, "base_layer") else ""
 
 
 def _bare_name(key: str, wraps: Mapping[str, str]) -> str | None:
-    """`key` without peft's parts, or None for a tensor of peft's own."""
-    if key.startswith("base_model.") and not key.startswith("base_model.model."):
-        return None  # the tuner's own, such as VeRA's shared projections
-    if key.startswith(("prompt_encoder.", "word_embeddings.")):
-        return None
+    """`key` without the names of wrappers, or None for a tensor that a wrapper keeps beside the layer it wraps."""
     parts = key.split(".")
     kept, path = [], ""
     for position, piece in enumerate(parts):
-        if path in wraps:
-            if piece != wraps[path]:
-                return None
-        else:
+        if path not in wraps:
             kept.append(piece)
+        elif piece != wraps[path]:
+            return None
         path = ".".join(parts[: position + 1])
-    return ".".join(kept).removeprefix("base_model.model.")
+    return ".".join(kept)

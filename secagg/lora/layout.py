@@ -22,11 +22,12 @@ _GROUPS = {Part.MAGNITUDE: "magnitude", Part.FULL: "full"}
 
 
 def scale_groups(state: Tensors) -> dict[str, str]:
-    """Tensor name to the group that is clipped and scaled together: `factors`, `magnitude` (DoRA), or `full` (saved modules).
+    """The tensors that are clipped and scaled apart from the factors: DoRA's into `magnitude`, saved modules into `full`.
 
-    One scale for all would let a head's step set the grid of the factors, which are hundreds of times smaller, and round them to zero.
+    One scale for all would let a head's step set the grid of the factors, which are far smaller, and round them to zero.
+    The tensors that are not named here stay together in the layout's unnamed group.
     """
-    return {name: _GROUPS.get(_part_of_sent(name), "factors") for name in sorted(state)}
+    return {name: _GROUPS[kind] for name in sorted(state) if (kind := _part_of_sent(name)) in _GROUPS}
 
 
 def _part_of_sent(name: str) -> Part:
@@ -71,7 +72,7 @@ def adapter_layout(
         "rule": b"" if rule is None else hashlib.sha256(repr(rule).encode()).digest(),
         "indices": adapter_digest({name: tensor for name, tensor in live_tensors(inner).items() if not tensor.is_floating_point()}),
     }
-    return Layout.of(state, binding=binding)
+    return Layout.of(state, binding=binding, groups=scale_groups(state))
 
 
 def check_budget(state: Tensors, max_values: int) -> None:

@@ -66,20 +66,13 @@ def averaging_error(model: nn.Module, inputs: Mapping[str, Any]) -> Linearity:
 
 def _trained_layers(model: nn.Module) -> dict[str, nn.Module]:
     """The outermost peft wrappers with something to train."""
-    found: dict[str, nn.Module] = {}
+    found: list[str] = []
     for path, module in model.named_modules():
         trains = any(parameter.requires_grad for parameter in module.parameters())
-        if (
-            trains
-            and isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper)
-            and not any(path.startswith(f"{outer}.") for outer in found)
-        ):
-            found[path] = module
-    return found
-
-
-def _is_wrapper(module: nn.Module) -> bool:
-    return isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper)
+        wraps = isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper)
+        if trains and wraps and not any(path.startswith(f"{outer}.") for outer in found):
+            found.append(path)
+    return {path: model.get_submodule(path) for path in found}
 
 
 _Call = tuple[tuple[Any, ...], dict[str, Any]]

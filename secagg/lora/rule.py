@@ -13,7 +13,7 @@ class Rule(Protocol):
 
     @property
     def name(self) -> str:
-        """What `rule()` calls it."""
+        """What `find_rule` calls it."""
 
     def trains(self, tensor: str, round: int) -> bool:
         """Whether the tensor of this name may change in this round; `freeze` tells the model so."""

@@ -1,7 +1,7 @@
 """What is summed and what the mean becomes: one small typed rule for each federated fine-tuning method that a secure sum allows.
 
 A secure sum opens sums and nothing else, so a method fits when what the server does is linear in what the parties send.
-`rule(name)` gives one of them; a name that does not fit is refused with the reason.
+`find_rule(name)` gives one of them; a name that does not fit is refused with the reason.
 
 | name | sent | exact | source |
 |---|---|---|---|
@@ -60,7 +60,7 @@ _REFUSED: Mapping[str, str] = {
 }
 
 
-def rule(name: str, **options: object) -> Rule:
+def find_rule(name: str, **options: object) -> Rule:
     """The rule called `name`, with its own options. Raises ConfigError for unknown names, and for refused ones with the reason."""
     wanted = name.lower().replace("-", "_")
     if wanted in _REFUSED:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast
 
 import torch
-from peft import PeftConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import nn
 
 from secagg.errors import ConfigError
@@ -27,16 +27,20 @@ _WRAPPERS = ("_orig_mod", "_module", "module")
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The model that carries the adapter, from inside any wrappers. Raises ConfigError where there is none."""
+    """The model that carries the adapter, from inside any wrappers. Raises ConfigError where there is none.
+
+    Wrappers pass `peft_config` on, but put their own name before every tensor's, so they come off first.
+    """
     inner = model
-    while not getattr(inner, "peft_config", None):
-        for attribute in _WRAPPERS:
-            if isinstance(wrapped := inner.__dict__.get("_modules", {}).get(attribute), nn.Module):
-                inner = wrapped
-                break
-        else:
-            raise ConfigError(f"{type(model).__name__} carries no peft adapter: wrap it with peft.get_peft_model(model, config) first")
+    while not isinstance(inner, PeftModel) and (wrapped := _wrapped(inner)) is not None:
+        inner = wrapped
+    if not getattr(inner, "peft_config", None):
+        raise ConfigError(f"{type(model).__name__} carries no peft adapter: wrap it with peft.get_peft_model(model, config) first")
     return inner
+
+
+def _wrapped(model: nn.Module) -> nn.Module | None:
+    return next((child for name, child in model.named_children() if name in _WRAPPERS), None)
 
 
 def adapter_name(model: nn.Module) -> str:
