@@ -117,9 +117,6 @@ def surroundings() -> dict[str, str]:
     return {**variables, "VIRTUAL_ENV": str(ENV), "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "PYTHONNOUSERSITE": "1"}
 
 
-# ------------------------------------------------------------------------------------------------ the environment
-
-
 def prepare(extras: set[str]) -> None:
     """Leaves an environment with `extras` in ENV. Only a finished one is stamped so; an interrupted one is made anew."""
     if sys.version_info < (3, 11):
