@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secagg.crypto import expand
+from secagg.crypto.expand import BLOCK, Stream
+from secagg.errors import ConfigError
+from secagg.math import additive
+from secagg.math.ring import WIDTHS, Ring
+from secagg.testing.entropy import InsecureEntropy
+from secagg.types import Secret
+
+KEY = bytes(range(32))
+
+
+def keystream(size: int) -> bytes:
+    """AES-256-CTR in one call, to compare with."""
+    return Cipher(algorithms.AES(KEY), modes.CTR(bytes(16))).encryptor().update(bytes(size))
+
+
+WHOLE = keystream(2 * BLOCK + 100)
+
+
+@given(st.integers(0, 2 * BLOCK), st.integers(0, 100) | st.integers(BLOCK - 20, BLOCK + 20))
+@settings(deadline=None)
+def test_any_range_is_that_of_the_keystream_in_one_call(offset, size):
+    room = bytearray(min(size, len(WHOLE) - offset))
+    Stream(Secret(KEY)).fill(room, offset)
+    assert room == WHOLE[offset : offset + len(room)]
+
+
+@given(st.sampled_from(WIDTHS).map(Ring), st.integers(0, 5000), st.integers(0, 300))
+@settings(deadline=None)
+def test_words_of_the_stream_are_machine_words_cut_to_the_ring(ring, offset, n):
+    words = ring.zeros(n)
+    Stream(Secret(KEY)).add_into(words, offset, ring=ring)
+    drawn = np.frombuffer(WHOLE, ring.dtype, n, offset * ring.dtype.itemsize)
+    assert [int(word) for word in words] == [int(word) % ring.modulus for word in drawn]
+
+
+@given(st.sampled_from(WIDTHS).map(Ring), st.integers(0, 400), st.integers(0, 400), st.integers(0, 2**32))
+@settings(deadline=None)
+def test_subtracting_undoes_adding_in_any_ranges(ring, cut, n, seed):
+    vector = additive.uniform(n, ring, InsecureEntropy(seed))
+    words, stream = vector.copy(), Stream(Secret(KEY))
+    stream.add_into(words, 7, ring=ring)
+    cut = min(cut, n)
+    stream.add_into(words[cut:], 7 + cut, ring=ring, sign=-1)
+    stream.add_into(words[:cut], 7, ring=ring, sign=-1)
+    assert np.array_equal(words, vector)
+
+
+@pytest.mark.parametrize("bits", WIDTHS)
+def test_threads_over_ranges_give_what_one_call_gives(bits):
+    ring, stream, n = Ring(bits), Stream(Secret(KEY)), 300_000
+    alone, together = ring.zeros(n), ring.zeros(n)
+    stream.add_into(alone, ring=ring)
+    edges = list(range(0, n, 70_001)) + [n]
+    with ThreadPoolExecutor(4) as pool:
+        parts = [pool.submit(stream.add_into, together[a:b], a, ring=ring) for a, b in zip(edges, edges[1:], strict=False)]
+    assert all(part.exception() is None for part in parts)
+    assert np.array_equal(alone, together)
+
+
+def test_masked_words_are_uniform_in_every_bit_and_next_to_each_other():
+    """The regression that a mask of few values, or of floats, would fail: no bit of a zero vector stays put."""
+    for bits in WIDTHS:
+        ring, n = Ring(bits), 1 << 15
+        words = ring.zeros(n)
+        Stream(Secret(KEY)).add_into(words, ring=ring)
+        ones = [int(((words >> np.asarray(bit, ring.dtype)) & np.asarray(1, ring.dtype)).sum()) for bit in range(bits)]
+        assert all(abs(count - n / 2) < 6 * np.sqrt(n) / 2 for count in ones)
+        centered = ring.center(words).astype(float)
+        assert abs(np.corrcoef(centered[1:], centered[:-1])[0, 1]) < 6 / np.sqrt(n)
+
+
+def test_two_keys_give_two_streams():
+    one, two = bytearray(64), bytearray(64)
+    Stream(Secret(KEY)).fill(one)
+    Stream.fresh(lambda n: b"\x01" * n).fill(two)
+    assert one != two
+
+
+def test_wrong_keys_vectors_signs_and_ranges_are_refused():
+    stream, ring = Stream(Secret(KEY)), Ring(32)
+    with pytest.raises(ConfigError, match="32-byte key"):
+        Stream(Secret(bytes(16)))
+    with pytest.raises(ConfigError, match="sign 0"):
+        stream.add_into(ring.zeros(4), ring=ring, sign=0)
+    with pytest.raises(ConfigError, match="uint32"):
+        stream.add_into(np.zeros(4, np.uint16), ring=ring)
+    with pytest.raises(ConfigError, match="of a stream"):
+        stream.fill(bytearray(1), -1)
+    with pytest.raises(ConfigError, match="of a stream"):
+        stream.fill(bytearray(1), expand.LIMIT)
+    assert "00" not in repr(stream)
