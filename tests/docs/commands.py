@@ -49,7 +49,7 @@ def objection(root: click.Command, words: list[str]) -> str:
 
 
 def _option(command: click.Command, name: str) -> click.Option | None:
-    if name == "--help":
+    if name in {"-h", "--help"}:
         return click.Option(["--help"], is_flag=True)
     options = (parameter for parameter in command.params if isinstance(parameter, click.Option))
     return next((option for option in options if name in (*option.opts, *option.secondary_opts)), None)

@@ -49,7 +49,7 @@ def reject(words: list[str]) -> str:
     if words[0] == "secagg":
         import typer.main
 
-        from secagg.cli import app
+        from secagg.cli.app import app
 
         return objection(typer.main.get_command(app), words[1:])
     if words[0].startswith("python") and words[1:2] == ["dev.py"]:

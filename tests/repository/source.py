@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ("secagg", "protocols")
 CHECK_ID = re.compile(r"[A-Z]{2}-[A-Z]{1,2}\d+")
+_RAISED = re.compile(rf"({CHECK_ID.pattern})(?:: .*)?", re.DOTALL)
 _QUOTE = re.compile(r"\s*# > ?(.*)")
 
 
@@ -69,27 +70,27 @@ def quotes(path: Path) -> list[Quote]:
 
 
 def checks(path: Path, root: Path = ROOT) -> list[Check]:
-    """Every check id that stands as a string of its own in the code of one file."""
+    """Every check in the code of one file: its id is a string of its own, or begins an error's text as in `"AD-A9: …"`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     spec = quotes(path)
     found = []
-    for scope, call, literal in _ids(tree, (), None):
+    for scope, call, literal, identifier in _ids(tree, (), None):
         name = ".".join(getattr(node, "name", "") for node in scope) or "module"
         first = scope[-1].lineno if scope else 0
         above = [quote for quote in spec if first < quote.line < literal.lineno]
-        named = [quote for quote in above if str(literal.value) in quote.text]
-        said = (named or above)[-1].text if above else _message(call, literal)
-        found.append(Check(str(literal.value), f"{path.relative_to(root).as_posix()} · {name}", said))
+        named = [quote for quote in above or spec if f"({identifier})" in quote.text]
+        said = (named or above)[-1].text if named or above else _message(call, literal)
+        found.append(Check(identifier, f"{path.relative_to(root).as_posix()} · {name}", said))
     return found
 
 
 _Scope = tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, ...]
 
 
-def _ids(node: ast.AST, scope: _Scope, call: ast.Call | None) -> Iterator[tuple[_Scope, ast.Call | None, ast.Constant]]:
+def _ids(node: ast.AST, scope: _Scope, call: ast.Call | None) -> Iterator[tuple[_Scope, ast.Call | None, ast.Constant, str]]:
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Constant) and isinstance(child.value, str) and CHECK_ID.fullmatch(child.value):
-            yield scope, call, child
+        if isinstance(child, ast.Constant) and isinstance(child.value, str) and (match := _RAISED.fullmatch(child.value)):
+            yield scope, call, child, match[1]
         inner = (*scope, child) if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) else scope
         yield from _ids(child, inner, child if isinstance(child, ast.Call) else call)
 

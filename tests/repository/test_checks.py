@@ -64,13 +64,16 @@ def test_the_reader_finds_ids_quotes_and_marks(tmp_path: Path) -> None:
         '        raise InvalidMessage("AD-B2", f"{n}")\n'
         "def open(n):\n"
         '    raise InvalidMessage("AD-B10", f"{n} parts | all are needed")\n'
+        "def close(n):\n"
+        '    raise SessionAborted(f"AD-B11: {n} are too few")\n'
     )
     test = tmp_path / "test_steps.py"
     test.write_text('@pytest.mark.check("AD-B2", "AD-B10")\ndef test_it(): ...\n')
-    assert [check.id for check in checks(code, tmp_path)] == ["AD-B2", "AD-B10"]
+    assert [check.id for check in checks(code, tmp_path)] == ["AD-B2", "AD-B10", "AD-B11"]
     assert [quote.text for quote in quotes(code)] == ["A batch of fewer than F parties is refused (AD-B2)."]
     assert marked_checks(test) == {"AD-B2", "AD-B10"}
-    assert page(tmp_path).splitlines()[-2:] == [
+    assert page(tmp_path).splitlines()[-3:] == [
         "| AD-B2 | A batch of fewer than F parties is refused. | `secagg/steps.py · accept` |",
         "| AD-B10 | … parts \\| all are needed | `secagg/steps.py · open` |",
+        "| AD-B11 | … are too few | `secagg/steps.py · close` |",
     ]
