@@ -92,6 +92,13 @@ class Role(Protocol):
     def result(self) -> Sum | None:
         """The sum, in the one role that opens it, once `phase` is `done`."""
 
+    @property
+    def state(self) -> object:
+        """The state it is in, made of `Plan.STATES`: for `secagg.snapshot`."""
+
+    def resume(self, state: object) -> None:
+        """Go on, in a new process, from a state that `snapshot.open_state` gave. Raises LocalProtocolError once it has started."""
+
     def start(self) -> Sequence[Outgoing]:
         """Begin. Raises LocalProtocolError the second time."""
 
@@ -114,6 +121,8 @@ class Plan(Protocol):
 
     PROTOCOL: ClassVar[str]
     CODEC: ClassVar[Codec]
+    STATES: ClassVar[tuple[type, ...]]
+    """Every class that a state of its roles is made of: all that a snapshot may restore."""
 
     @property
     def encoding(self) -> Encoding:

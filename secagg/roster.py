@@ -149,7 +149,7 @@ class SignedRoster:
         if self.roster.hash != pinned:
             raise InvalidMessage(
                 "RO-C4",
-                f"roster {self.roster.hash.hex()[:16]}… is not the pinned {pinned.hex()[:16]}…: compare hashes with your partners, then pin",
+                f"roster {self.roster.hash.hex()[:16]}… is not the pinned {pinned.hex()[:16]}…: compare hashes with your partners",
             )
         given = dict(self.signatures)
         for name, key in self.roster.organisations:

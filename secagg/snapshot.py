@@ -42,7 +42,7 @@ def open_state(sealed: bytes, classes: Iterable[type], *, me: Identity, ctx: Con
         raise ConfigError(
             f"not a snapshot of {me.party} in round {ctx.round}, attempt {ctx.attempt}: the framework gave back other bytes"
         ) from refused
-    return _read(json.loads(plain), {kind.__name__: kind for kind in classes})
+    return _read(json.loads(plain), {_name(kind): kind for kind in classes})
 
 
 def _key(me: Identity, ctx: Context) -> Secret:
@@ -70,7 +70,7 @@ def _write(value: object) -> Any:  # noqa: ANN401  # JSON
         case Mapping():
             return {"map": [[_write(key), _write(item)] for key, item in value.items()]}
         case _ if dataclasses.is_dataclass(value):
-            return {"class": type(value).__name__, "fields": {f.name: _write(getattr(value, f.name)) for f in dataclasses.fields(value)}}
+            return {"class": _name(type(value)), "fields": {f.name: _write(getattr(value, f.name)) for f in dataclasses.fields(value)}}
         case _ if hasattr(value, "chunk"):
             return {"payload": _text(join(cast(Payload, value)))}
     raise LocalProtocolError(f"a {type(value).__name__} cannot stand in a snapshot")
@@ -97,6 +97,10 @@ def _read(value: Any, classes: Mapping[str, type]) -> Any:  # noqa: ANN401  # JS
         case {"class": name, "fields": fields} if name in classes:
             return classes[name](**{field: _read(item, classes) for field, item in fields.items()})
     raise ConfigError(f"a snapshot holds {sorted(value)}, which this protocol does not know: was it written by another version?")
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _text(value: bytes) -> str:

@@ -254,6 +254,15 @@ class Aggregator:
     def result(self) -> Sum | None:
         return None
 
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def resume(self, state: object) -> None:
+        if self._started or not isinstance(state, State):
+            raise LocalProtocolError(f"a fresh aggregator goes on from one of its own states, not from {type(state).__name__}")
+        self._started, self._state = True, state
+
     def start(self) -> Sequence[Outgoing]:
         if self._started:
             raise LocalProtocolError("this aggregator has started already")

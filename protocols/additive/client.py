@@ -133,6 +133,15 @@ class Client:
         """The aggregators' signatures so far."""
         return self._state.receipts if isinstance(self._state, Reported | Done) else ()
 
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def resume(self, state: object) -> None:
+        if self._started or not isinstance(state, State):
+            raise LocalProtocolError(f"a fresh client goes on from one of its own states, not from {type(state).__name__}")
+        self._started, self._state = True, state
+
     def start(self) -> Sequence[Outgoing]:
         if self._started:
             raise LocalProtocolError("this client has started already")

@@ -159,6 +159,15 @@ class Collector:
     def result(self) -> Sum | None:
         return self._state.total if isinstance(self._state, Done) else None
 
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def resume(self, state: object) -> None:
+        if self._started or not isinstance(state, State):
+            raise LocalProtocolError(f"a fresh collector goes on from one of its own states, not from {type(state).__name__}")
+        self._started, self._state = True, state
+
     def start(self) -> Sequence[Outgoing]:
         if self._started:
             raise LocalProtocolError("this collector has started already")

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import ClassVar, Self, get_args
 
 from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
+from secagg.math.ring import Ring
 from secagg.policy import Floors, Policy
-from secagg.roles import Codec, Role
+from secagg.roles import Codec, Role, Sum
 from secagg.roster import Member, Roster
 from secagg.round import Round, RoundDescription, Terms
 from secagg.types import Entropy
 
-from .aggregator import Aggregator
-from .client import Client
-from .collector import Collector
+from . import aggregator, client, collector
 from .messages import Accepted, Agreed, Close, Listed, Report, Share
 from .params import MAX_AGGREGATORS, MIN_AGGREGATORS, Params
+from .split import Tally
 
 VERSION = 1
 
@@ -53,6 +53,17 @@ class Plan:
 
     PROTOCOL: ClassVar[str] = "additive"
     CODEC: ClassVar[Codec] = Codec(Report, Accepted, Close, Listed, Agreed, Share)
+
+    STATES: ClassVar[tuple[type, ...]] = (
+        *(kind for machine in (client, aggregator, collector) for kind in get_args(machine.State)),
+        aggregator.Held,
+        Tally,
+        Ring,
+        Sum,
+        Agreed,
+        Listed,
+        Share,
+    )
 
     clients: int
     aggregators: int = 2
@@ -159,9 +170,9 @@ class Plan:
         params = Params.of(opened)
         match identity.member.role:
             case "client":
-                return Client(params, opened.ctx, identity, ledger=ledger, entropy=entropy)
+                return client.Client(params, opened.ctx, identity, ledger=ledger, entropy=entropy)
             case "aggregator":
-                return Aggregator(params, opened, identity, ledger=ledger, entropy=entropy)
+                return aggregator.Aggregator(params, opened, identity, ledger=ledger, entropy=entropy)
             case "coordinator":
-                return Collector(params, opened, identity)
+                return collector.Collector(params, opened, identity)
         raise ConfigError(f"{identity.party} is {identity.member.role}: additive has clients, aggregators and a coordinator")

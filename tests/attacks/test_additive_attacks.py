@@ -13,6 +13,7 @@ from protocols.additive import aggregator, client, split
 from protocols.additive.messages import Accepted, Agreed, Close, Listed, Report, Share
 from protocols.additive.params import Params
 from secagg import round as rounds
+from secagg.crypto.derive import digest
 from secagg.crypto.sign import SigningKey
 from secagg.endpoint import Endpoint
 from secagg.envelope import Packet, pack
@@ -21,6 +22,7 @@ from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.payload import Blob, join
 from secagg.policy import Floors, Policy
+from secagg.receipt import sign_agreement
 from secagg.roles import Vector
 from secagg.roster import Roster
 from secagg.round import Input, Round, Terms, open_round, sign_round
@@ -133,7 +135,8 @@ def masked_twice(parties: Consortium, of: tuple[Terms, Terms], ring: object) -> 
 
 def test_masks_of_two_rounds_never_cancel_even_if_the_randomness_repeats(parties: Consortium, weak: pytest.MonkeyPatch) -> None:
     two = (terms(values=VALUES, round=1), terms(values=VALUES, round=2))
-    genuine = split.derive
+    from secagg.crypto.derive import derive as genuine
+
     weak.setattr(split, "derive", lambda secret, *, salt, label, info: genuine(secret, salt=b"", label=label, info=info))
     assert (masked_twice(parties, two, PLAN.encoding.ring) == 1000).all(), "without the round in the key the masks cancel"
     weak.undo()
@@ -160,7 +163,7 @@ def mixed_parts(parties: Consortium) -> tuple[Table, Vector]:
 
 
 def test_parts_of_two_reports_are_not_summed(parties: Consortium, weak: pytest.MonkeyPatch) -> None:
-    weak.setattr(aggregator, "root_hash", lambda ctx, who, *rest: split.digest("weak", who.encode()))
+    weak.setattr(aggregator, "root_hash", lambda ctx, who, *rest: digest("weak", who.encode()))
     _, error = mixed_parts(parties)
     assert error.any(), "without the root over all parts the sum is garbage"
     weak.undo()
@@ -191,7 +194,7 @@ def two_sets(parties: Consortium) -> list[Packet]:
     endpoint.receive(pack(rogue, opened.ctx, leader.party, Listed(tuple(entries))))
     smaller = tuple(entries[:3])
     names, roots = tuple(name for name, _ in smaller), split.roots_hash(smaller)
-    signature = aggregator.sign_agreement(rogue, opened.ctx.rd, names, roots)
+    signature = sign_agreement(rogue, opened.ctx.rd, names, roots)
     return endpoint.receive(pack(rogue, opened.ctx, leader.party, Agreed(names, roots, signature)))
 
 

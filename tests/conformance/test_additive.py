@@ -60,8 +60,8 @@ def test_the_suite_notices_a_double_count() -> None:
     """The suite itself can fail: a collector that adds a share twice is caught."""
     from protocols.additive import collector
 
-    def twice(state: collector.Closing, **arguments: object) -> collector.Done:
-        done = genuine(state, **arguments)
+    def twice(state: collector.Closing, *, desk: collector.Desk) -> collector.Done:
+        done = genuine(state, desk=desk)
         done.total.vector[0] += 1
         return done
 
