@@ -65,7 +65,8 @@ def test_blocks_share_a_namespace_and_run_in_order(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "<!-- setup\nseen = []\n-->\n```python\nseen.append(1)\n```\n<!-- skip: needs a cluster -->\n```python\nseen.append(2)\n```\n"
-        "<!-- background: waits for what follows -->\n```python\nimport time\nwhile 3 not in seen:\n    time.sleep(0.01)\nseen.append(4)\n```\n"
+        "<!-- background: waits for what follows -->\n```python\nimport time\n"
+        "while 3 not in seen:\n    time.sleep(0.01)\nseen.append(4)\n```\n"
         "```text\nno python\n```\n```python\nassert seen == [1], seen\nseen.append(3)\n```\n"
     )
     assert run_page(page).returncode == 0
