@@ -24,7 +24,7 @@ from secagg.pki.files import make_folder, read_public, write_public
 from secagg.pki.keys import PartyKeys
 from secagg.pki.requests import Applicant, Request
 from secagg.pki.tls import AUTHORITY, CERTIFICATE, REVOKED, TlsFiles, check_issued, party_of
-from secagg.roster import Roster, SignedRoster
+from secagg.roster import Member, Roster, SignedRoster
 
 KEYS, NEXT, REQUEST, ORGANISATION = "keys", "next", "request.json", "organisation.pem"
 ROSTER, PIN = "roster.signed", "roster.pin"
@@ -51,7 +51,7 @@ def request(folder: Path, who: Applicant, *, classic: bool = False, organisation
     """Make a party's keys in `folder`, its organisation's key if it has none, and request.json. Raises ConfigError; overwrites nothing."""
     make_folder(folder)
     party_keys.check_unused(folder / KEYS)
-    place = organisation_key or _find_organisation_key(folder, who.organisation) or folder / ORGANISATION
+    place = organisation_key or organisation_key_of(folder, who.organisation)
     is_new = not place.exists()
     vouching = party_keys.create_organisation(place) if is_new else party_keys.load_signing(place, "organisation key")
     fresh = party_keys.generate(classic=classic)
@@ -66,7 +66,7 @@ def renew(folder: Path, *, now: datetime, days: int = DAYS, organisation_key: Pa
     before = Request.read(folder / REQUEST)
     if (folder / NEXT).exists():
         raise ConfigError(f"{folder / NEXT} holds a renewal that is not finished: pin the roster that names its keys, or remove it first")
-    place = organisation_key or _find_organisation_key(folder, before.organisation) or folder / ORGANISATION
+    place = organisation_key or organisation_key_of(folder, before.organisation)
     vouching = party_keys.load_signing(place, "organisation key")
     fresh = party_keys.generate(classic=not before.member().sealing.post_quantum)
     start, end = validity(now, days)
@@ -116,11 +116,11 @@ def pin(folder: Path, signed: SignedRoster, agreed: bytes, path: Path) -> Roster
             than the one pinned.
     """
     roster = rosters.verify(signed, agreed, path)
-    before = _pinned(folder) if (folder / PIN).exists() and (folder / ROSTER).exists() else None
+    before = pinned(folder) if (folder / PIN).exists() and (folder / ROSTER).exists() else None
     if before is not None and before.hash != roster.hash and (before.consortium, before.epoch) >= (roster.consortium, roster.epoch):
         # > Epochs only move forward, so a revoked party does not come back with an old roster.
-        pinned = f"epoch {before.epoch} of {before.consortium}"
-        raise ConfigError(f"{path} is epoch {roster.epoch} of {roster.consortium} and {folder} has pinned {pinned}: take the newest roster")
+        known = f"epoch {before.epoch} of {before.consortium}"
+        raise ConfigError(f"{path} is epoch {roster.epoch} of {roster.consortium} and {folder} has pinned {known}: take the newest roster")
     chosen, _ = _named_keys(folder, roster)
     if chosen.name == NEXT and not (chosen / CERTIFICATE).exists():
         raise ConfigError(f"{path} names the renewed keys and {chosen} has no certificate: run `secagg certs install {folder} FILE` first")
@@ -137,7 +137,7 @@ def load_identity(folder: Path, *, now: datetime | None = None) -> Identity:
         ConfigError: a file is missing or malformed, a private key is readable by others, the roster is not the pinned one or lacks a
             signature, or the keys are not named in it or not valid now. The message names the file and the command that helps.
     """
-    roster = _pinned(folder)
+    roster = pinned(folder)
     _, held = _named_keys(folder, roster)
     party = next(member.party for member in roster.members if member.signing == held.signing.verify_key())
     try:
@@ -155,7 +155,28 @@ def load_tls(identity: Identity, *, now: datetime | None = None) -> TlsFiles:
     return TlsFiles.load(chosen, identity.folder, party=identity.party, now=now)
 
 
-def _pinned(folder: Path) -> Roster:
+def organisation_key_of(folder: Path, organisation: str) -> Path:
+    """Where the key of `organisation` lies: with its other parties, if one of their folders is beside this one, or in `folder`."""
+    for candidate in _with_own_first(folder):
+        complete = (candidate / ORGANISATION).exists() and (candidate / REQUEST).exists()
+        if complete and Request.read(candidate / REQUEST).organisation == organisation:
+            return candidate / ORGANISATION
+    return folder / ORGANISATION
+
+
+def check_named(folder: Path, roster: Roster, path: Path) -> Member:
+    """The entry of this folder's party in a roster that is about to be signed. Raises ConfigError if it has other keys there, or none."""
+    own = Request.read(folder / REQUEST).member()
+    named = next((member for member in roster.members if member.party == own.party), None)
+    if named is None:
+        raise ConfigError(f"{path} does not name {own.party}: have the hub operator build it again with {folder / REQUEST}")
+    if (named.organisation, named.role, named.signing, named.sealing) != (own.organisation, own.role, own.signing, own.sealing):
+        raise ConfigError(f"{path} does not give {own.party} the keys of {folder / REQUEST}: do not sign it, and ask who changed them")
+    return named
+
+
+def pinned(folder: Path) -> Roster:
+    """The roster that the folder has pinned, with all signatures verified. Raises ConfigError."""
     if not folder.is_dir():
         raise ConfigError(f"there is no identity folder {folder}: make one with `secagg certs request {folder}`, or correct the path")
     for name in (ROSTER, PIN):
@@ -208,16 +229,6 @@ def _is_authority(certificate: x509.Certificate) -> bool:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         return False
-
-
-def _find_organisation_key(folder: Path, organisation: str) -> Path | None:
-    """The key that this organisation's other parties were made with, if one of their folders lies beside this one."""
-    for candidate in _with_own_first(folder):
-        if (candidate / ORGANISATION).exists() and (candidate / REQUEST).exists():
-            known = Request.read(candidate / REQUEST)
-            if known.organisation == organisation:
-                return candidate / ORGANISATION
-    return None
 
 
 def _with_own_first(folder: Path) -> Iterator[Path]:

@@ -1,0 +1,67 @@
+"""The protocol that a file names, found by entry point and constructed from the keys of its table."""
+
+from __future__ import annotations
+
+import inspect
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from secagg.config import Protocol
+from secagg.config_errors import line_of, suggestion
+from secagg.errors import ConfigError
+from secagg.policy import Floors
+from secagg.roles import Plan
+from secagg.roster import Roster
+
+GROUP = "secagg.protocols"
+_SHIPPED = {"additive": "protocols.additive:Plan"}
+"""What a source tree that was never installed has: without an installation there are no entry points."""
+
+
+def find(name: str) -> type[Plan]:
+    """The plan class of the protocol called `name`. Raises ConfigError."""
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    for shipped, value in _SHIPPED.items():
+        found.setdefault(shipped, EntryPoint(shipped, value, GROUP))
+    if name not in found:
+        raise ConfigError(f"no protocol {name!r} is installed: {suggestion(name, list(found))}")
+    try:
+        plan: type[Plan] = found[name].load()
+    except (ImportError, AttributeError) as refused:
+        raise ConfigError(f"protocol {name!r} does not load: {refused}: install the extra that it needs") from refused
+    return plan
+
+
+def build(table: Protocol, roster: Roster, path: Path) -> Plan:
+    """The plan that `[protocol]` in `path` describes; the numbers of clients and aggregators follow from the roster unless given.
+
+    Raises:
+        ConfigError: an unknown key, or numbers that the plan refuses; names the file, the line and the key.
+    """
+    kind = find(table.name)
+    known = {name for name, parameter in inspect.signature(kind).parameters.items() if parameter.kind is not parameter.VAR_KEYWORD}
+    given = table.arguments()
+    for key in given:
+        if key not in known:
+            raise ConfigError(f"{_place(path, key)}: [protocol] {key}: unknown key of {table.name}: {suggestion(key, sorted(known))}")
+    defaults = {"clients": len(roster.with_role("client")), "aggregators": len(roster.with_role("aggregator"))}
+    arguments = {name: count for name, count in defaults.items() if name in known} | {
+        key: _value(key, value) for key, value in given.items()
+    }
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError) as refused:  # ConfigError is a ValueError
+        key = next((name for name in given if name in str(refused)), "name")
+        raise ConfigError(f"{_place(path, key)}: [protocol]: {refused}") from refused
+
+
+def _value(key: str, value: Any) -> Any:  # noqa: ANN401  # whatever TOML holds
+    if key == "floors" and isinstance(value, dict):
+        return Floors(**value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _place(path: Path, key: str) -> str:
+    line = line_of(path.read_text(encoding="utf-8"), ["protocol", key])
+    return f"{path}:{line}" if line else str(path)

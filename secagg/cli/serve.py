@@ -1,0 +1,123 @@
+"""`secagg serve`: the hub of a task, round after round."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from secagg.cli.options import Json
+from secagg.cli.output import Output, begin
+
+if TYPE_CHECKING:
+    from secagg.cli.results import ResultFolder
+    from secagg.cli.tensors import State
+    from secagg.config import CoordinatorSettings
+    from secagg.runtime import Result, Server
+
+_COLUMNS = ["round", "attempt", "included", "left", "weight", "up", "down", "seconds", "of them waiting"]
+
+
+def serve(file: Annotated[Path, typer.Argument(help="TOML file of the coordinator.")], as_json: Json = False) -> None:
+    """Run the hub: wait for the parties, run the rounds, keep models, means and receipts."""
+    from secagg.cli import plans, tensors
+    from secagg.cli.results import ResultFolder
+    from secagg.cli.signals import stoppable
+    from secagg.config import CoordinatorSettings, load
+    from secagg.identity import Identity
+    from secagg.runtime import serve as start
+
+    out = begin(as_json)
+    settings = load(file, CoordinatorSettings)
+    identity = Identity.load(settings.party.identity)
+    plan = plans.build(settings.protocol, identity.roster, file)
+    kept = ResultFolder(settings.results.folder)
+    done, model = kept.newest(settings.task.name, tensors.read(settings.task.model))
+    with (
+        stoppable(),
+        start(
+            plan,
+            settings.hub.address,
+            identity=identity,
+            model=model,
+            base_model=bytes.fromhex(settings.task.base_model or "00" * 32),
+            task=settings.task.name,
+            aggregators=[Identity.load(folder) for folder in settings.hub.aggregators],
+            policy=settings.policy.policy(),
+            state=settings.party.state,
+            attempts=settings.rounds.attempts,
+            finish=settings.rounds.finish,
+        ) as server,
+    ):
+        if done:
+            server.publish(model)  # what this folder keeps is ahead of, or the same as, what the hub remembers
+            out.say(f"Going on after round {done} of task {settings.task.name}.")
+        out.say(f"Listening on {server.address} as {identity.party}, for task {settings.task.name}.")
+        out.record({"listening": server.address, "party": identity.party, "task": settings.task.name, "round": server.round})
+        _run(out, server, settings, kept, model)
+
+
+def _run(out: Output, server: Server, settings: CoordinatorSettings, kept: ResultFolder, model: State) -> None:
+    from secagg.cli import tensors
+    from secagg.errors import SessionAborted
+
+    rounds, task, failed = settings.rounds, settings.task.name, 0
+    results: list[Result] = []
+    while server.round <= rounds.count:
+        number = server.round
+        try:
+            with out.progress(f"round {number} of {rounds.count}"):
+                result = server.aggregate(deadline=rounds.deadline, wait=rounds.wait)
+        except SessionAborted as aborted:
+            failed += 1
+            out.record({"round": number, "aborted": str(aborted), "answered": list(aborted.answered), "needed": aborted.needed})
+            if failed > rounds.tolerate:
+                raise
+            out.warn(f"round {number} failed ({failed} of {rounds.tolerate} in a row): {aborted}")
+            continue
+        failed = 0
+        model = tensors.add(model, result.mean, rounds.rate)
+        kept.keep_mean(result.round, task, result.mean)
+        receipt = kept.keep_receipt(result.receipt)
+        kept.keep_model(result.round, task, model)
+        server.publish(model)
+        results.append(result)
+        _say_round(out, result, receipt)
+    out.table(f"Task {task}", _COLUMNS, [_row(result) for result in results])
+    out.say(f"Models, means and receipts are in {kept.folder}.")
+    out.record({"done": task, "rounds": len(results), "results": str(kept.folder)})
+
+
+def _say_round(out: Output, result: Result, receipt: Path) -> None:
+    left = f"; without {', '.join(f'{party} ({reason})' for party, reason in sorted(result.left.items()))}" if result.left else ""
+    out.say(f"round {result.round}: {', '.join(result.included)} in {result.seconds:.1f} s{left}")
+    out.record(
+        {
+            "round": result.round,
+            "attempt": result.attempt,
+            "included": list(result.included),
+            "left": dict(result.left),
+            "weight": result.weight,
+            "bytes_up": dict(result.bytes_up),
+            "bytes_down": dict(result.bytes_down),
+            "seconds": result.seconds,
+            "waited": result.waited,
+            "receipt": str(receipt),
+        }
+    )
+
+
+def _row(result: Result) -> tuple[object, ...]:
+    up, down = sum(result.bytes_up.values()), sum(result.bytes_down.values())
+    sizes = (f"{up / 1e6:.1f} MB", f"{down / 1e6:.1f} MB")
+    return (
+        result.round,
+        result.attempt,
+        len(result.included),
+        len(result.left),
+        result.weight,
+        *sizes,
+        f"{result.seconds:.1f}",
+        f"{result.waited:.1f}",
+    )

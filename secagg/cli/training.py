@@ -1,0 +1,109 @@
+"""The callable that `[training] callable = "module:name"` names.
+
+A function is called once a round:
+
+```python
+def train(state, round, **options):
+    ...
+    return trained, examples
+```
+
+| name       | is                                                                                                                  |
+|------------|---------------------------------------------------------------------------------------------------------------------|
+| `state`    | the model of this round, `{name: float32 array}`, or torch tensors with `tensors = "torch"`; yours to change         |
+| `round`    | number of the round, from 1                                                                                         |
+| `options`  | the keys of `[training.options]`                                                                                    |
+| `trained`  | the model after training: same names and shapes, NumPy or torch, any float dtype; with `returns = "change"`, what    |
+|            | training added to `state` instead                                                                                   |
+| `examples` | an integer from 1 to the plan's `max_weight`: how much this update counts; nobody but this party learns it          |
+
+A class is called once with the options, and what it returns once a round with `(state, round)`: a base model is loaded once. If the
+function or the object has an attribute `base_model` (bytes, SHA-256 of its frozen weights), rounds over another base are refused.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from secagg.cli import tensors
+from secagg.cli.tensors import State
+from secagg.config import Training
+from secagg.errors import ConfigError
+
+
+class Trainer:
+    """The user's callable, its options bound, its answers checked."""
+
+    def __init__(self, settings: Training) -> None:
+        self.settings = settings
+        named = _find(settings)
+        self._call: Callable[..., Any] = _construct(named, settings) if inspect.isclass(named) else named
+        self._options = {} if inspect.isclass(named) else settings.options
+
+    @property
+    def base_model(self) -> bytes | None:
+        """SHA-256 of the frozen weights that this party trains over, if it is known."""
+        if self.settings.base_model is not None:
+            return bytes.fromhex(self.settings.base_model)
+        known = getattr(self._call, "base_model", None)
+        if known is None or (isinstance(known, bytes) and len(known) == 32):
+            return known
+        raise ConfigError(f"{self.settings.callable}.base_model must be 32 bytes, the SHA-256 of the frozen weights")
+
+    def train(self, model: State, number: int) -> tuple[State, int]:
+        """The change that training makes to `model`, and how many examples it saw. Raises ConfigError for an answer of another form."""
+        given: Mapping[str, Any] = {name: values.copy() for name, values in model.items()}
+        if self.settings.tensors == "torch":
+            import torch
+
+            given = {name: torch.from_numpy(values) for name, values in given.items()}
+        answer = self._call(given, number, **self._options)
+        who = self.settings.callable
+        if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Mapping)):
+            raise ConfigError(f"{who} must return (state, examples); it returned {type(answer).__name__}")
+        trained, examples = answer
+        if isinstance(examples, bool) or not hasattr(examples, "__index__") or int(examples) < 1:
+            raise ConfigError(
+                f"{who} must return a whole number of examples, at least 1; it returned {type(examples).__name__} {examples!r:.40}"
+            )
+        reference = model if self.settings.returns == "state" else {name: values * 0 for name, values in model.items()}
+        try:
+            return tensors.change(trained, reference), int(examples)
+        except ConfigError as refused:
+            raise ConfigError(f"what {who} returned does not fit the model: {refused}") from refused
+
+
+def _find(settings: Training) -> Callable[..., Any]:
+    module, _, name = settings.callable.partition(":")
+    folder = str(settings.path.resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except ModuleNotFoundError as refused:
+        missing = (
+            f"{module} is neither installed nor in {folder}"
+            if refused.name == module
+            else f"it needs {refused.name}, which is not installed"
+        )
+        raise ConfigError(f"[training] callable {settings.callable!r}: {missing}: correct the name, or set [training] path") from refused
+    except AttributeError as refused:
+        raise ConfigError(f"[training] callable {settings.callable!r}: {refused}") from refused
+    if not callable(found):
+        raise ConfigError(f"[training] callable {settings.callable!r} is a {type(found).__name__}, not a function or class")
+    return found  # type: ignore[no-any-return]  # anything callable
+
+
+def _construct(kind: Callable[..., Any], settings: Training) -> Callable[..., Any]:
+    made = kind(**settings.options)
+    if not callable(made):
+        raise ConfigError(
+            f"[training] callable {settings.callable!r}: its instances cannot be called: give it `__call__(self, state, round)`"
+        )
+    return made  # type: ignore[no-any-return]  # anything callable
