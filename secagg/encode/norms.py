@@ -1,11 +1,13 @@
-"""L2 norms of the scale groups of a vector, in one pass, with a stated error."""
+"""L2 norms of the scale groups of a vector: fast where the clip is far, exact where it decides."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite, sqrt
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secagg.encode.layout import Run
 from secagg.encode.tensors import Floats
@@ -13,32 +15,60 @@ from secagg.errors import ConfigError
 
 _ROW = 256
 _STEP = 1 << 16
+_WIDE_STEP = 1 << 15
 
-MARGIN = 2.0**-15
-"""A sum of 256 squares in float32, in any order, is off by at most 256 · 2^-24 of itself (Higham 2002, section 4.2); rows are added up
-in float64. The norm is then off by less than 2^-16, the products that scale by it by less than 2^-22: shrinking by this margin more keeps
-the clipped norm at or below the clip, which differential privacy counts on."""
+_FAST_ERROR = 2.0**-15
+"""A sum of 256 squares in float32, in any order, is off by at most 256 · 2^-24 of itself (Higham 2002, section 4.2); rows are added up in
+float64. Norms below the clip by more than this are certainly below it."""
+
+MARGIN = 2.0**-22
+"""Scaling in float32 may lengthen a vector by 2^-23 of itself. A clipped vector is made shorter by this much, so that its norm never
+passes the clip, which differential privacy counts on."""
 
 
-def norms(vector: Floats, runs: Sequence[Run], groups: int) -> tuple[float, ...]:
-    """The L2 norm of each scale group. Raises ConfigError if a value is NaN or infinite."""
+def norms(vector: Floats, runs: Sequence[Run], clips: Sequence[float]) -> tuple[float, ...]:
+    """The L2 norm of each scale group: to 2^-16 of itself where it is well below its clip, to 2^-40 elsewhere.
+
+    Raises:
+        ConfigError: a value is NaN or infinite.
+    """
+    measured = _measure(vector, runs, len(clips), _fast_square)
+    close = {group for group, clip in enumerate(clips) if measured[group] > clip * (1 - _FAST_ERROR)}
+    if close:
+        exact = _measure(vector, [run for run in runs if run.group in close], len(clips), _exact_square)
+        measured = [exact[group] if group in close else length for group, length in enumerate(measured)]
+    return tuple(measured)
+
+
+def _measure(vector: Floats, runs: Sequence[Run], groups: int, square: Callable[[Floats], float]) -> list[float]:
     squares = [0.0] * groups
     with np.errstate(all="ignore"):
         for start, stop, group in runs:
             for low in range(start, stop, _STEP):
-                squares[group] += _square(vector[low : min(low + _STEP, stop)])
-    return tuple(sqrt(square) for square in squares)
+                squares[group] += square(vector[low : min(low + _STEP, stop)])
+    return [sqrt(total) for total in squares]
 
 
-def _square(part: Floats) -> float:
+def _square_sum(part: NDArray[np.floating[Any]]) -> float:
+    """Row by row: rows bound the error, and are too short for a BLAS library to start threads for."""
     rows = len(part) // _ROW * _ROW
-    matrix = part[:rows].reshape(-1, _ROW)
-    total = float(np.vecdot(matrix, matrix).sum(dtype=np.float64)) + float(np.vecdot(part[rows:], part[rows:]))
-    if isfinite(total) and total > 1e-30:
-        return total
+    matrix, rest = part[:rows].reshape(-1, _ROW), part[rows:]
+    return float(np.vecdot(matrix, matrix).sum(dtype=np.float64)) + float(np.vecdot(rest, rest))
+
+
+def _fast_square(part: Floats) -> float:
+    total = _square_sum(part)
     # Squares of very large or very small numbers leave the range of float32, though not that of float64.
-    wide = part.astype(np.float64)
-    total = float(np.vecdot(wide, wide))
+    return total if isfinite(total) and total > 1e-30 else _exact_square(part)
+
+
+def _exact_square(part: Floats) -> float:
+    total = 0.0
+    wide = np.empty(min(len(part), _WIDE_STEP))
+    for low in range(0, len(part), _WIDE_STEP):
+        some = wide[: min(_WIDE_STEP, len(part) - low)]
+        np.copyto(some, part[low : low + len(some)])
+        total += _square_sum(some)
     if not isfinite(total):
         raise ConfigError("the vector holds NaN or infinity: Layout.flatten names the tensor")
     return total

@@ -105,7 +105,7 @@ class Quantiser:
                 f"weight {weight} lies outside 1 … max_weight={self.encoding.max_weight}: a party of weight 0 stays out of the round; "
                 "for larger weights raise max_weight, or count examples in larger units"
             )
-        return Update(self, vector, weight, norms(vector, self.runs, len(self.clips)), Stream.fresh(entropy))
+        return Update(self, vector, weight, norms(vector, self.runs, self.clips), Stream.fresh(entropy))
 
     def encode(self, vector: Floats, weight: int = 1, *, entropy: Entropy) -> Words:
         """`vector` as `size` + 2 ring words; `prepare` gives them span by span and says whether the vector was clipped.
@@ -146,10 +146,10 @@ class Quantiser:
         weight = count if weight is None else weight
         step, reach = self.step(group), self.ranges[group]
         if self.rotation is None:
-            return step * count / weight + reach * 2**-22
+            return step * count / weight + reach * 2.0**-21
         spread = deviation(self.size, _BOUND_FAILURE) * step * sqrt(count) / (2 * weight)
-        truncated = sqrt(2 * self.rotation.block) * (step * 2**-COIN_BITS * count / weight + reach * 2**-30)
-        return spread + truncated + reach * 2**-18
+        truncated = sqrt(2 * self.rotation.block) * (step * 2.0**-COIN_BITS * count / weight + reach * 2.0**-30)
+        return spread + truncated + reach * 2.0**-18
 
     def _choose_ranges(self) -> tuple[float, ...]:
         """The largest coordinate of each group that is not cut off, in its units."""

@@ -69,4 +69,4 @@ def like(values: Floats, shape: tuple[int, ...], template: Tensor) -> Tensor:
 def is_finite(values: Floats) -> bool:
     """Whether there is no NaN and no infinity. One pass in the usual case: a sum of squares that is finite proves it."""
     with np.errstate(all="ignore"):
-        return bool(np.isfinite(np.dot(values, values))) or bool(np.isfinite(values).all())
+        return bool(np.isfinite(np.einsum("i,i->", values, values))) or bool(np.isfinite(values).all())

@@ -54,10 +54,10 @@ class Examples:
         _check_examples(examples)
         weight = max(1, (2 * examples + self.unit) // (2 * self.unit))
         if weight > self.max_weight:
-            fitting = -(-2 * examples // (2 * self.max_weight + 1)) if self.max_weight else examples
+            fitting = 2 * examples // (2 * self.max_weight + 1) + 1
             raise ConfigError(
                 f"{examples} examples in units of {self.unit} weigh {weight}, more than max_weight={self.max_weight}: "
-                f"all parties must agree on unit={max(fitting, 1)} or more, or on a larger max_weight"
+                f"all parties must agree on unit={fitting} or more, or on a larger max_weight"
             )
         return weight
 

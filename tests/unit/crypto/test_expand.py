@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -61,9 +62,9 @@ def test_threads_over_ranges_give_what_one_call_gives(bits):
     ring, stream, n = Ring(bits), Stream(Secret(KEY)), 300_000
     alone, together = ring.zeros(n), ring.zeros(n)
     stream.add_into(alone, ring=ring)
-    edges = list(range(0, n, 70_001)) + [n]
+    edges = [*range(0, n, 70_001), n]
     with ThreadPoolExecutor(4) as pool:
-        parts = [pool.submit(stream.add_into, together[a:b], a, ring=ring) for a, b in zip(edges, edges[1:], strict=False)]
+        parts = [pool.submit(stream.add_into, together[a:b], a, ring=ring) for a, b in itertools.pairwise(edges)]
     assert all(part.exception() is None for part in parts)
     assert np.array_equal(alone, together)
 
