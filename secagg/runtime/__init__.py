@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 from secagg.runtime.attend import Attendance, attend
+from secagg.runtime.client import Missed
 from secagg.runtime.limits import Limits
+from secagg.runtime.memory import MemoryNetwork
 from secagg.runtime.result import Result
 from secagg.runtime.server import Server, serve
-from secagg.runtime.session import Missed, Session, join
+from secagg.runtime.session import Session, join
 
-__all__ = ["Attendance", "Limits", "Missed", "Result", "Server", "Session", "attend", "join", "serve"]
+__all__ = ["Attendance", "Limits", "MemoryNetwork", "Missed", "Result", "Server", "Session", "attend", "join", "serve"]

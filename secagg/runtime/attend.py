@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
+from secagg.errors import ConfigError, SecAggError, TransportError
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.policy import Policy
 from secagg.receipt import Receipt
 from secagg.roles import Plan
+from secagg.runtime.attendant import Attendant, Ended, Published
+from secagg.runtime.home import Home
 from secagg.runtime.limits import Limits
+from secagg.runtime.plans import spoken
+from secagg.runtime.presence import Presence
 
 
 class Attendance:
     """A server's connection to the hub; use it as a context manager, or call `wait`."""
 
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
+        self._news = threading.Condition()
+        self._receipts: list[Receipt] = []
+        self._error: SecAggError | None = None
+        self._over = False
+
     @property
     def receipts(self) -> tuple[Receipt, ...]:
         """The verified receipts of the rounds it took part in, oldest first."""
-        raise NotImplementedError
+        with self._news:
+            return tuple(self._receipts)
 
     def wait(self, timeout: float | None = None) -> None:
         """Take part until the hub ends the task or `close` is called from another thread. Ctrl-C ends it.
@@ -29,17 +45,37 @@ class Attendance:
         Raises:
             TransportError: `timeout` seconds have passed, or the hub refuses this party.
         """
-        raise NotImplementedError
+        until = None if timeout is None else monotonic() + timeout
+        with self._news:
+            while not self._over and self._error is None:
+                left = None if until is None else until - monotonic()
+                if left is not None and left <= 0:
+                    raise TransportError(f"the task is not over after {timeout:g} seconds")
+                self._news.wait(1.0 if left is None else min(left, 1.0))
+            if self._error is not None:
+                raise self._error
 
     def close(self) -> None:
         """Leave. Safe to call twice."""
-        raise NotImplementedError
+        self._presence.close()
+        self._notice(Ended())
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _notice(self, event: object) -> None:
+        with self._news:
+            match event:
+                case Published(receipt):
+                    self._receipts.append(receipt)
+                case SecAggError():
+                    self._error = event
+                case Ended():
+                    self._over = True
+            self._news.notify_all()
 
 
 def attend(
@@ -57,4 +93,11 @@ def attend(
     Raises:
         ConfigError: identity or TLS files do not fit.
     """
-    raise NotImplementedError
+    if identity.member.role not in ("aggregator", "keyholder"):
+        raise ConfigError(f"{identity.party} is {identity.member.role} in the roster: `join` is for clients, `serve` for the coordinator")
+    chosen, bounds, home = policy or Policy(), limits or Limits(), Home.of(identity, state)
+    attendant = Attendant(identity, plans=spoken(plans, chosen), policy=chosen, ledger=home.ledger(ledger), entropy=os.urandom)
+    presence = Presence(address, attendant, home.spool(bounds), bounds)
+    attendance = Attendance(presence)
+    presence.start(attendance._notice)  # noqa: SLF001  # its other half
+    return attendance

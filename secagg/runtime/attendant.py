@@ -88,6 +88,8 @@ class Attendant:
         self.refused: dict[PartyId, int] = {}
         self._over, self._known = b"", b""
         self._early: list[Packet] = []
+        self.values = 0
+        """Values of the model in the last round; 0 before the first."""
 
     def receive(self, packet: Packet, now: float) -> list[Packet]:
         """Take one packet. Never raises for what a peer did: a bad packet is logged and counted, and the answer says so."""
@@ -154,7 +156,7 @@ class Attendant:
             seat = self._sit(packet, describe, now)
         except (PeerError, LocalProtocolError) as refused:
             return self._decline(refused, Context(rd, header.task, header.round, header.attempt))
-        self.seat = seat
+        self.seat, self.values = seat, seat.opened.description.values
         early, self._early = self._early, []
         sent = self._step(seat, seat.endpoint.start, now)
         if self.seat is seat:
@@ -183,9 +185,9 @@ class Attendant:
         ctx = opened.ctx
         again = self.ledger.latest(ctx.task) == (ctx.round, ctx.attempt)
         self.ledger.enter(ctx)
-        # > A server that enters an attempt a second time has lost what it held and says so (TR-C2).
+        # > A server that enters an attempt a second time has lost what it held: it leaves, so that a new attempt begins.
         if again and self.me.member.role != "client":
-            raise LocalProtocolError("TR-C2: restarted within this attempt, so what it held is lost")
+            raise LocalProtocolError("restarted within this attempt, so what it held is lost")
 
     def _decline(self, refused: PeerError | LocalProtocolError, ctx: Context) -> list[Packet]:
         self.seat = None

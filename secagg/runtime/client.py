@@ -149,7 +149,7 @@ class Client(Attendant):
             return None
         if update.offer.round == ctx.round:
             return found
-        # > An update goes into a later round only where the description takes several model versions, and only once (TR-C5).
+        # > An update goes into a later round only where the description takes several model versions, and only once.
         return found if len(described.inputs) > 1 and not update.sent_in else None
 
     def _contribute(self, update: _Update, seat: Seat, now: float) -> list[Packet]:

@@ -44,10 +44,10 @@ class Model:
 
     @classmethod
     def parse(cls, payload: Payload, *, limit: int) -> Model:
-        """The model in `payload`; `limit` is the number of values it may have. Raises MalformedMessage."""
+        """The model in `payload`; `limit` is the number of values it may have. Raises MalformedMessage or InvalidMessage."""
         # > A model is refused by its size before it is read (TR-M1).
         if payload.size > size_limit(limit):
-            raise MalformedMessage(f"TR-M1: a model of {payload.size} bytes; {limit} values were announced")
+            raise InvalidMessage("TR-M1", f"a model of {payload.size} bytes; {limit} values were announced")
         data = memoryview(join(payload))
         if len(data) < _LENGTH.size:
             raise MalformedMessage("a model shorter than its header")

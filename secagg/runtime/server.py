@@ -2,37 +2,81 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
+import os
+import resource
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from secagg.encode.layout import Layout
+from secagg.envelope import Packet, pack
+from secagg.errors import ConfigError, InvalidMessage, PeerError, SessionAborted
 from secagg.identity import Identity
 from secagg.ledger import Ledger
+from secagg.pki import TlsFiles, load_tls
 from secagg.policy import Policy
+from secagg.receipt import Receipt, result_digest
 from secagg.roles import Plan
+from secagg.round import Round, RoundDescription
+from secagg.runtime import driver
+from secagg.runtime.admission import HubAdmission
+from secagg.runtime.attendant import Attendant
+from secagg.runtime.coordinator import Coordinator, abort_packets
+from secagg.runtime.dialler import ENDED
+from secagg.runtime.ending import Ending, ending_context
+from secagg.runtime.home import Home, Progress, Record
+from secagg.runtime.hub import Hub
 from secagg.runtime.limits import Limits
+from secagg.runtime.model import float_bytes
 from secagg.runtime.result import Result
+from secagg.runtime.runner import Runner
+from secagg.runtime.task import Opened, Task
 from secagg.types import PartyId
+from secagg.wire.parse import parse
+from secagg.wire.v1 import common_pb2 as pb
+
+log = logging.getLogger("secagg.runtime")
+_AGAIN = 10.0
+"""Seconds that a new attempt gives clients at least: those that have trained only have to send again."""
 
 
 class Server:
-    """A running hub; use it as a context manager. Leaving it tells every party that the task is over."""
+    """A running hub; use it as a context manager. Leaving it tells every party that the task is over.
+
+    Made by `serve`. Its calls may come from any thread, one `aggregate` at a time.
+    """
+
+    def __init__(self, task: Task, coordinator: Coordinator, record: Record, like: Mapping[str, Any], attempts: int) -> None:
+        self._task, self._coordinator, self._record, self._like, self._attempts = task, coordinator, record, like, attempts
+        self._me = coordinator.me
+        self._host, self._port, self._closed = "", 0, False
+        self._hub: Hub
+        self._runner: Runner
+        self._changed: asyncio.Condition
 
     @property
     def address(self) -> str:
         """`host:port` that it listens on; the port is the real one when 0 was asked for."""
-        raise NotImplementedError
+        return f"{self._host}:{self._port}"
 
     @property
     def connected(self) -> tuple[PartyId, ...]:
         """The parties of the roster that are there now, sorted; those in this process included."""
-        raise NotImplementedError
+        return tuple(sorted(self._hub.connected))
 
     @property
     def round(self) -> int:
-        """Number of the round that `aggregate` runs next, from 1; after a restart it goes on where the ledger says."""
-        raise NotImplementedError
+        """Number of the round that `aggregate` runs next, from 1; after a restart it goes on where the state folder says."""
+        return self._task.round
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """The model of the next round; after a restart, the one that was published last before it."""
+        return self._task.layout.restore(self._task.model.values, self._like)
 
     def wait_for(self, clients: int, timeout: float) -> tuple[PartyId, ...]:
         """Wait until `clients` clients and every server of the roster are there. Returns the clients, sorted.
@@ -40,7 +84,7 @@ class Server:
         Raises:
             SessionAborted: not all came within `timeout` seconds; the message says who is missing.
         """
-        raise NotImplementedError
+        return driver.call(self._gather(clients, timeout))
 
     def aggregate(self, deadline: float = 60.0, *, wait: float = 60.0) -> Result:
         """Run one round over the clients that are connected and return what was opened.
@@ -48,27 +92,232 @@ class Server:
         Each attempt has a new description, keys and masks. The model stays as it is until `publish`.
 
         Args:
-            deadline: seconds that clients have for training and upload, from the description on.
+            deadline: seconds that clients have for training and upload, from the first description on.
             wait: seconds to wait beforehand until at least F organisations and every server are there.
 
         Raises:
             SessionAborted: no attempt opened a sum; says who answered and how many were needed.
+            InvalidMessage: TR-C7, the sum that came out is not one of as many updates as were agreed on.
         """
-        raise NotImplementedError
+        return driver.call(self._aggregate(deadline, wait))
 
     def publish(self, state: Mapping[str, Any]) -> None:
         """Make `state` the model of the next round: same names, shapes and dtypes. Raises ConfigError."""
-        raise NotImplementedError
+        self._task.publish(self._task.layout.flatten(state))
+        self._save()
 
     def close(self) -> None:
         """End the task: parties get the model as it is now and leave. Safe to call twice."""
-        raise NotImplementedError
+        self._close(ended=True)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        # After an error the task is not over: parties stay and dial again until the hub is back.
+        self._close(ended=kind is None)
+
+    # Starting and stopping, on the loop.
+
+    async def _start(self, address: str, aggregators: Sequence[Attendant], tls: TlsFiles, home: Home, limits: Limits) -> None:
+        self._changed = asyncio.Condition()
+        admission = HubAdmission(self._task.plan, lambda: self._coordinator.opened if self._coordinator.open else None)
+        self._hub = Hub(
+            self._me,
+            tls,
+            limits=limits,
+            spool=home.spool(limits),
+            wanted=admission.check,
+            arrived=self._arrived,
+            changed=self._notice,
+        )
+        self._runner = Runner(self._me.party, self._coordinator, self._hub.route, self._notice)
+        self._hub.attach(self._me.party, self._runner)
+        for attendant in aggregators:
+            self._hub.attach(attendant.me.party, Runner(attendant.me.party, attendant, self._hub.route))
+        self._host = address.rpartition(":")[0]
+        self._port = await self._hub.listen(address)
+        self._declare_interrupted()
+
+    def _declare_interrupted(self) -> None:
+        """An attempt that was open when the process died is over, and everybody hears it as soon as they are back."""
+        signed = self._record.interrupted()
+        if signed is None:
+            return
+        try:
+            wire = parse(pb.SignedDescription, signed)
+            opened = Round(RoundDescription.parse(wire.description), wire.description, wire.signature, self._me.roster)
+            packets = abort_packets(self._me, opened, "the hub was restarted within this attempt: a new one follows")
+        except PeerError as refused:
+            log.warning("the record of the attempt that was open does not parse and is ignored: %s", refused)
+            return
+        log.warning("round %d, attempt %d was open when the hub stopped: it is aborted", opened.ctx.round, opened.ctx.attempt)
+        for packet in packets:
+            if self._me.roster.hash == opened.description.roster_hash:
+                self._hub.route(packet)
+
+    def _close(self, *, ended: bool) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        driver.call(self._finish(ended))
+
+    async def _finish(self, ended: bool) -> None:
+        if self._coordinator.open:
+            failure = SessionAborted("the hub was closed")
+            await self._runner.call(lambda now: (None, self._coordinator.stop(failure)))
+        if ended:
+            for packet in self._endings():
+                self._hub.route(packet)
+        code, reason = (ENDED, "the task is over") if ended else ("closing", "the hub stops for now")
+        await self._hub.close(code, reason)
+
+    def _endings(self) -> list[Packet]:
+        ctx, there = ending_context(self._task.name), self._hub.connected - {self._me.party}
+        model = Ending(self._task.model.digest, self._task.payload)
+        roles = {member.party: member.role for member in self._me.roster.members}
+        return [pack(self._me, ctx, name, model if roles[name] == "client" else Ending(b"")) for name in sorted(there)]
+
+    # Who is there.
+
+    def _arrived(self, party: PartyId) -> None:
+        """A party that remembers nothing is there: it needs the description of the attempt under way."""
+        asyncio.get_running_loop().create_task(self._runner.call(lambda now: (None, self._coordinator.describe(party))))  # noqa: RUF006
+
+    def _notice(self) -> None:
+        asyncio.get_running_loop().create_task(self._wake())  # noqa: RUF006
+
+    async def _wake(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _there(self) -> tuple[tuple[PartyId, ...], tuple[PartyId, ...]]:
+        """Clients that are there, and servers that are not."""
+        roster, connected = self._me.roster, self._hub.connected
+        now = driver.clock()
+        connected = frozenset(name for name in connected if roster.member(name).valid_at(now))
+        clients = tuple(member.party for member in roster.with_role("client") if member.party in connected)
+        servers = [member.party for role in ("aggregator", "keyholder") for member in roster.with_role(role)]  # type: ignore[arg-type]
+        return clients, tuple(name for name in servers if name not in connected)
+
+    async def _gather(self, clients: int, timeout: float, *, organisations: int = 0) -> tuple[PartyId, ...]:
+        def enough() -> bool:
+            there, missing = self._there()
+            behind = {self._me.roster.member(name).organisation for name in there}
+            return not missing and len(there) >= clients and len(behind) >= organisations
+
+        try:
+            async with asyncio.timeout(timeout), self._changed:
+                await self._changed.wait_for(enough)
+        except TimeoutError:
+            there, servers = self._there()
+            away = [member.party for member in self._me.roster.with_role("client") if member.party not in there]
+            needed = max(clients, organisations)
+            raise SessionAborted(
+                f"after {timeout:g} seconds {len(there)} clients are there, {needed} needed"
+                f"; missing servers: {', '.join(servers) or 'none'}; clients away: {', '.join(away) or 'none'}",
+                answered=there,
+                needed=needed,
+            ) from None
+        return self._there()[0]
+
+    # A round.
+
+    async def _aggregate(self, deadline: float, wait: float) -> Result:
+        if self._closed:
+            raise SessionAborted("the hub is closed")
+        outcome, ends = SessionAborted("no attempt was made"), 0.0
+        for number in range(1, self._attempts + 1):
+            cohort = await self._gather(1, wait, organisations=self._task.floor)
+            now = driver.clock()
+            ends = ends or now + deadline
+            answer = await self._attempt(cohort, max(ends - now, min(deadline, _AGAIN)))
+            if isinstance(answer, Result):
+                return answer
+            outcome = answer
+            log.warning("attempt %d of %d failed: %s", number, self._attempts, outcome)
+            # Where too few reported in time, nothing says that more would now; after any other failure those who trained send again.
+            if self._coordinator.closed_at is None and driver.clock() >= ends:
+                break
+        raise self._explained(outcome)
+
+    async def _attempt(self, cohort: tuple[PartyId, ...], seconds: float) -> Result | SessionAborted:
+        task, coordinator, hub = self._task, self._coordinator, self._hub
+        description = task.describe(cohort, seconds)
+        up, down, began = dict(hub.bytes_from), dict(hub.bytes_to), driver.clock()
+
+        def begin(now: float) -> tuple[None, list[Packet]]:
+            sent = coordinator.begin(description, task.payload, now)
+            if coordinator.opened is not None:
+                self._record.open(coordinator.opened.signed())
+            return None, sent
+
+        await self._runner.call(begin)
+        async with self._changed:
+            await self._changed.wait_for(lambda: not coordinator.open)
+        if coordinator.failure is not None:
+            self._save()
+            hub.forget_packets()
+            return coordinator.failure
+        opened, receipt = await self._open()
+        ended = driver.clock()
+        hub.forget_packets()
+        number, attempt = description.round, description.attempt
+        included = receipt.included
+        return Result(
+            mean=task.layout.restore(opened.mean, self._like),
+            included=included,
+            weight=opened.weight,
+            receipt=receipt,
+            round=number,
+            attempt=attempt,
+            left={name: coordinator.left.get(name, "no update had come when the batch was closed") for name in cohort if name not in included},
+            bytes_up=_since(hub.bytes_from, up),
+            bytes_down=_since(hub.bytes_to, down),
+            seconds=ended - began,
+            waited=max((coordinator.closed_at or ended) - began, 0.0),
+        )
+
+    async def _open(self) -> tuple[Opened, Receipt]:
+        task, coordinator = self._task, self._coordinator
+
+        def publish(now: float) -> tuple[tuple[Opened, Receipt], list[Packet]]:
+            total, described = coordinator.total, coordinator.opened
+            if total is None or described is None:
+                raise SessionAborted("the attempt ended without a sum")
+            opened = task.decode(total, described)
+            receipt, sent = coordinator.publish(result_digest(float_bytes(opened.mean)), opened.weight)
+            task.finish()
+            self._save()  # before anybody hears of it: a restarted hub does not run this round again
+            return (opened, receipt), sent
+
+        try:
+            return await self._runner.call(publish)
+        except InvalidMessage as refused:
+            failure = SessionAborted(str(refused))
+            await self._runner.call(lambda now: (None, coordinator.stop(failure)))
+            raise
+
+    def _save(self) -> None:
+        self._record.save(Progress(self._task.round, self._task.versions, self._task.model))
+
+    def _explained(self, failure: SessionAborted) -> SessionAborted:
+        """The failure, with what is known of those who left."""
+        reasons = "; ".join(f"{party} left: {reason}" for party, reason in sorted(self._coordinator.left.items()) if reason not in str(failure))
+        return SessionAborted(f"{failure}{'; ' if reasons else ''}{reasons}", answered=failure.answered, needed=failure.needed)
+
+
+def _since(now: Mapping[PartyId, int], before: Mapping[PartyId, int]) -> dict[PartyId, int]:
+    return {name: count - before.get(name, 0) for name, count in now.items() if count > before.get(name, 0)}
+
+
+def _raise_file_limit(parties: int) -> None:
+    """Each payload that waits at the hub holds one file: allow as many as there may be at a time."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 16 * parties + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
 def serve(
@@ -79,6 +328,7 @@ def serve(
     model: Mapping[str, Any],
     base_model: bytes = bytes(32),
     task: str = "default",
+    layout: Layout | None = None,
     aggregators: Sequence[Identity] = (),
     ledger: Ledger | None = None,
     policy: Policy | None = None,
@@ -95,15 +345,46 @@ def serve(
         model: what clients train from in the first round: `{name: array or tensor}`. It fixes names, shapes and dtypes.
         base_model: SHA-256 of the frozen weights that the parties hold; stands in every round description.
         task: name of the task; rounds of a task only move forward.
+        layout: by default `Layout.of(model)`; one with bound facts (an adapter's configuration) or scale groups otherwise.
         aggregators: identities of aggregators that live in this process. At least one aggregator of a round should not.
         ledger: durable record of the coordinator; by default `ledger.sqlite` in `state`, in memory if there is no folder at all.
         policy: what the aggregators in this process insist on.
-        state: folder for spool files and the current model, so that a restarted hub goes on; by default `identity.folder / "state"`.
+        state: folder for the ledger, spool files, the current model and the open attempt, so that a restarted hub goes on: `round` and
+            `model` are then those of the task as it was left. By default `identity.folder / "state"`.
         attempts: attempts of one round before `aggregate` gives up.
-        finish: seconds for the phases after the deadline.
+        finish: seconds for each of the phases after the deadline.
 
     Raises:
-        ConfigError: identity, model or TLS files do not fit.
+        ConfigError: identity, roster, plan, model or TLS files do not fit each other.
         TransportError: the address cannot be listened on.
     """
-    raise NotImplementedError
+    if identity.member.role != "coordinator":
+        raise ConfigError(f"{identity.party} is {identity.member.role} in the roster: a hub needs the identity of the coordinator")
+    if strangers := [one.party for one in aggregators if one.member.role not in ("aggregator", "keyholder")]:
+        raise ConfigError(f"{strangers[0]} is no aggregator or key holder of the roster")
+    chosen, bounds, home = policy or Policy(), limits or Limits(), Home.of(identity, state)
+    shape = layout if layout is not None else Layout.of(model)
+    made = Task(
+        task, plan, identity, layout=shape, values=shape.flatten(model), base_model=base_model, finish_seconds=finish, entropy=os.urandom
+    )
+    kept, record = home.ledger(ledger), Record(home, task)
+    _take_up(made, kept, record)
+    coordinator = Coordinator(identity, plan, policy=chosen, ledger=kept, entropy=os.urandom)
+    spoken = {plan.PROTOCOL: type(plan)}
+    attendants = [
+        Attendant(one, plans=spoken, policy=chosen, ledger=Home.of(one, None).ledger(None), entropy=os.urandom) for one in aggregators
+    ]
+    _raise_file_limit(len(identity.roster.members))
+    server = Server(made, coordinator, record, dict(model), attempts)
+    driver.call(server._start(address, attendants, load_tls(identity), home, bounds))  # noqa: SLF001  # its other half
+    return server
+
+
+def _take_up(task: Task, ledger: Ledger, record: Record) -> None:
+    """Go on after what the state folder and the ledger know."""
+    progress, latest = record.load(task.layout), ledger.latest(task.name)
+    if progress is not None:
+        attempt = latest[1] if latest is not None and latest[0] == progress.round else 0
+        task.go_on(max(progress.round, latest[0] if latest else 0), attempt, progress.model, progress.versions)
+    elif latest is not None:
+        task.go_on(latest[0] + 1, 0, task.model, task.versions)

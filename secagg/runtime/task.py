@@ -47,6 +47,20 @@ class Task:
         self.round, self.attempt, self.version = 1, 0, 0
         self._versions: deque[tuple[int, bytes]] = deque()
         self.publish(values)
+        # Describing to nobody shows now whether the plan and the roster fit, and how many organisations a round needs.
+        first = me.roster.with_role("client")[:1]
+        self.floor = plan.describe(self._terms(tuple(member.party for member in first), 1.0), me.roster).floors.floor
+
+    @property
+    def versions(self) -> tuple[tuple[int, bytes], ...]:
+        """The model versions that updates may start from, newest first, with their digests."""
+        return tuple(self._versions)
+
+    def go_on(self, number: int, attempt: int, model: Model, versions: tuple[tuple[int, bytes], ...]) -> None:
+        """Take up the task where it was left: the next attempt is `attempt` + 1 of round `number`."""
+        self.round, self.attempt = number, attempt
+        self.version, self._versions = versions[0][0], deque(versions)
+        self.model, self.payload = model, Blob(model.to_bytes())
 
     def publish(self, values: NDArray[np.float32]) -> None:
         """Make `values` the newest model version."""
@@ -60,8 +74,11 @@ class Task:
     def describe(self, cohort: tuple[PartyId, ...], submit_seconds: float) -> RoundDescription:
         """The next attempt of the current round."""
         self.attempt += 1
+        return self.plan.describe(self._terms(cohort, submit_seconds), self.me.roster)
+
+    def _terms(self, cohort: tuple[PartyId, ...], submit_seconds: float) -> Terms:
         inputs = [Input(version, digest, self.plan.staleness_factor(self.version - version) or 1) for version, digest in self._versions]
-        terms = Terms(
+        return Terms(
             task=self.name,
             round=self.round,
             attempt=self.attempt,
@@ -74,7 +91,6 @@ class Task:
             finish_seconds=self.finish_seconds,
             cohort=cohort,
         )
-        return self.plan.describe(terms, self.me.roster)
 
     def finish(self) -> None:
         """The round is over: go on to the next."""

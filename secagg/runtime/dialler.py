@@ -1,0 +1,168 @@
+"""A party's side of the network: it dials the hub, and dials again whenever the connection breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+
+import grpc
+import grpc.aio
+
+from secagg.control import Describe
+from secagg.envelope import Packet
+from secagg.errors import InvalidMessage, PeerError, SecAggError, TransportError
+from secagg.identity import Identity
+from secagg.pki import TlsFiles
+from secagg.runtime.connection import METHOD, SERVICE, Connection, channel_options
+from secagg.runtime.frames import Hello
+from secagg.runtime.limits import Limits
+from secagg.runtime.link import Goodbye, Link
+from secagg.runtime.runner import Runner
+from secagg.runtime.spool import Spool
+from secagg.types import PartyId
+
+log = logging.getLogger("secagg.runtime")
+_REFUSALS = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED)
+"""The hub has looked and said no: dialling again will not help."""
+
+ENDED = "ended"
+"""Code of the goodbye after which a party does not dial again."""
+
+
+class Dialler:
+    """Keeps one party connected.
+
+    Args:
+        runner: the party's agent.
+        wanted: as for `Hub`.
+        over: called once, when there will be no further connection: with None after the hub has ended the task, or with the reason.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        me: Identity,
+        tls: TlsFiles,
+        *,
+        limits: Limits,
+        spool: Spool,
+        wanted: Callable[[Packet, int], None],
+        over: Callable[[SecAggError | None], None],
+    ) -> None:
+        self._address, self._me, self._tls, self._limits, self._over = address, me, tls, limits, over
+        self._hub = me.roster.with_role("coordinator")[0].party
+        self.link = Link(me.roster.hash, limits, spool, wanted)
+        self.runner: Runner | None = None
+        self.connected = False
+        self.trouble = "not dialled yet"
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    def start(self, runner: Runner) -> None:
+        """Begin to dial, for this agent."""
+        self.runner = runner
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def carry(self, packet: Packet) -> None:
+        """Send a packet of this party; it waits while there is no connection."""
+        try:
+            self.link.outbound.put(packet)
+        except TransportError as refused:
+            log.warning("%s is lost: %s", packet.header.kind, refused)
+            return
+        if self._connection is not None:
+            self._connection.wake()
+
+    async def close(self) -> None:
+        """Send what is still on its way, within the limit, and leave."""
+        self._closing = True
+        connection, task = self._connection, self._task
+        if connection is not None:
+            try:
+                async with asyncio.timeout(self._limits.close_seconds):
+                    await connection.flush()
+            except TimeoutError:
+                log.warning("%s: not everything was taken by the hub", self._me.party)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if self.runner is not None:
+            await self.runner.stop()
+
+    async def _run(self) -> None:
+        pause = self._limits.retry_first
+        while True:
+            try:
+                await self._connect()
+            except Goodbye as bye:
+                if bye.code == ENDED:
+                    await self._caught_up()
+                    self._over(None)
+                    return
+                self._note(bye)
+            except InvalidMessage as refused:
+                if refused.check == "TR-H3":
+                    self._over(refused)
+                    return
+                self._note(refused)
+            except grpc.aio.AioRpcError as broken:
+                if broken.code() in _REFUSALS:
+                    self._over(TransportError(f"the hub at {self._address} refuses {self._me.party}: {broken.details()}"))
+                    return
+                self._note(TransportError(f"{broken.code().name}: {broken.details()}"))
+            except (PeerError, TransportError, OSError) as broken:
+                self._note(broken)
+            if self.connected:
+                pause, self.connected = self._limits.retry_first, False
+            await asyncio.sleep(pause * int.from_bytes(os.urandom(4), "little") / 2**32)
+            pause = min(2 * pause, self._limits.retry_last)
+
+    async def _caught_up(self) -> None:
+        if self.runner is not None:
+            await self.runner.idle()
+
+    def _note(self, trouble: Exception) -> None:
+        self.trouble = str(trouble)
+        log.log(logging.WARNING if self.connected else logging.INFO, "%s: no connection to the hub: %s", self._me.party, trouble)
+
+    async def _connect(self) -> None:
+        credentials = grpc.ssl_channel_credentials(**self._tls.channel_arguments())
+        # Parties know the hub by its name in the roster, wherever it lives: certificates need no host names.
+        options = [*channel_options(self._limits), ("grpc.ssl_target_name_override", str(self._hub)), ("grpc.enable_retries", 0)]
+        async with grpc.aio.secure_channel(self._address, credentials, options=options) as channel:
+            call = channel.stream_stream(f"/{SERVICE}/{METHOD}")()
+            await self._attend(call)
+
+    async def _attend(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
+        async def read() -> bytes | None:
+            raw = await call.read()
+            return None if raw is grpc.aio.EOF else raw
+
+        async def deliver(packet: Packet) -> None:
+            assert self.runner is not None  # `start` came first
+            self.runner.put(packet)
+            # What may come next depends on the description, so it is taken in before the next frame is read.
+            await (self.runner.idle() if packet.header.kind == Describe.KIND else self.runner.room())
+
+        await call.write(self.link.hello().to_frame())
+        async with asyncio.timeout(self._limits.hello_seconds):
+            raw = await read()
+        if raw is None:
+            raise TransportError(f"the hub closed the connection: {await call.details()}")
+        hello = Hello.parse(raw)
+        # > Both ends of a connection have pinned the same roster (TR-H3).
+        if hello.roster != self._me.roster.hash:
+            raise InvalidMessage("TR-H3", "the hub has pinned another roster than this party: pin the same epoch on both sides")
+        self.link.greet(hello)
+        self.connected, self.trouble = True, ""
+        log.info("%s is connected to the hub at %s", self._me.party, self._address)
+        self._connection = Connection(self.link, read, call.write, deliver, self._limits)
+        try:
+            await self._connection.run()
+        finally:
+            self._connection = None
+            call.cancel()
+

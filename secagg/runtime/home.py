@@ -1,0 +1,125 @@
+"""Where a party keeps what must survive a restart: its folder, its ledger, its spool."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from secagg.encode.layout import Layout
+from secagg.errors import ConfigError, SecAggError
+from secagg.identity import Identity
+from secagg.ledger import Ledger
+from secagg.payload import Blob
+from secagg.runtime.limits import Limits
+from secagg.runtime.model import Model
+from secagg.runtime.spool import Spool
+
+LEDGER = "ledger.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A party's folder on disk; None for an identity that lives in memory."""
+
+    folder: Path | None
+
+    @classmethod
+    def of(cls, me: Identity, state: Path | None) -> Home:
+        """`state`, or the folder `state` beside the identity's files. Raises ConfigError if it cannot be made."""
+        folder = state if state is not None else (me.folder / "state" if me.folder is not None else None)
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as refused:
+                raise ConfigError(f"cannot make the folder {folder} for the ledger of {me.party}: {refused.strerror}") from refused
+        return cls(folder)
+
+    def ledger(self, given: Ledger | None) -> Ledger:
+        """The ledger given, or the one in the folder."""
+        if given is not None:
+            return given
+        return Ledger(self.folder / LEDGER) if self.folder is not None else Ledger()
+
+    def spool(self, limits: Limits) -> Spool:
+        """Room for payloads, in the folder."""
+        return Spool(self.folder, spool_from=limits.spool_from)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a task has come: the round to run next, and the model versions that still count, newest first."""
+
+    round: int
+    versions: tuple[tuple[int, bytes], ...]
+    model: Model
+
+
+class Record:
+    """The coordinator's record of one task: its progress, and the signed description of an attempt that is open.
+
+    Both are public to the parties of the task. Each is replaced in one step and synced, so a reader finds the old or the new.
+    """
+
+    def __init__(self, home: Home, task: str) -> None:
+        # A task's name may hold any character; a file's may not.
+        name = hashlib.sha256(task.encode()).hexdigest()[:16]
+        self._task = task
+        self._base = None if home.folder is None else home.folder / f"task-{name}"
+
+    def save(self, progress: Progress) -> None:
+        """Record the progress; no attempt is open."""
+        if self._base is None:
+            return
+        versions = [[version, digest.hex()] for version, digest in progress.versions]
+        head = json.dumps({"task": self._task, "round": progress.round, "versions": versions}).encode()
+        _replace(self._base.with_suffix(".model"), len(head).to_bytes(8, "little") + head + progress.model.to_bytes())
+        self._base.with_suffix(".open").unlink(missing_ok=True)
+
+    def open(self, signed: bytes) -> None:
+        """Record the attempt that is about to begin."""
+        if self._base is not None:
+            _replace(self._base.with_suffix(".open"), signed)
+
+    def load(self, layout: Layout) -> Progress | None:
+        """The progress recorded before a restart. Raises ConfigError if it is of another layout or damaged."""
+        if self._base is None or not self._base.with_suffix(".model").exists():
+            return None
+        path = self._base.with_suffix(".model")
+        raw = path.read_bytes()
+        try:
+            start = 8 + int.from_bytes(raw[:8], "little")
+            head = json.loads(raw[8:start])
+            versions = tuple((int(version), bytes.fromhex(digest)) for version, digest in head["versions"])
+            model = Model.parse(Blob(raw[start:]), limit=layout.size)
+            number = int(head["round"])
+        except (SecAggError, ValueError, KeyError, TypeError) as refused:
+            raise ConfigError(f"{path} is damaged or of another model: give the task another name, or move the file away") from refused
+        if model.layout.digest != layout.digest:
+            raise ConfigError(f"{path} holds this task with other tensors: give the task another name, or move the file away")
+        return Progress(number, versions, model)
+
+    def interrupted(self) -> bytes | None:
+        """The signed description of the attempt that was open when the process died."""
+        if self._base is None or not self._base.with_suffix(".open").exists():
+            return None
+        return self._base.with_suffix(".open").read_bytes()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as refused:
+        raise ConfigError(f"cannot write {path}: {refused.strerror}") from refused
+    finally:
+        partial.unlink(missing_ok=True)
+
