@@ -1,0 +1,49 @@
+"""`secagg demo`: three companies teach one model together on this machine, and a report shows what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from secagg.cli.options import Json
+from secagg.cli.output import DONE, FAILED, begin
+
+
+def demo(
+    task: Annotated[
+        str, typer.Option(help="`scenes`: captions for street scenes drawn from the seed; `text`: incident texts in --data.")
+    ] = "scenes",
+    data: Annotated[Path | None, typer.Option(help="Folder of CSV files for --task text.")] = None,
+    protocol: Annotated[str, typer.Option(help="Protocol of the secure rounds.")] = "additive",
+    rounds: Annotated[int | None, typer.Option(help="Rounds of training; by default as many as the task needs.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of data and training; keys and shares are always fresh.")] = 0,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for report.html, results.json and the parties' logs.")] = Path(
+        "secagg-demo"
+    ),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Three rounds of one variant: shows that everything works; scores are not judged.")
+    ] = False,
+    peer: Annotated[
+        bool, typer.Option("--peer", help="Peer mode: every company runs an aggregator beside its client, and the hub has none.")
+    ] = False,
+    lang: Annotated[str, typer.Option(help="Language of the output and the report: en or zh.")] = "en",
+    as_json: Json = False,
+) -> None:
+    """Three companies, two aggregators and a hub as processes of this machine: train in secure rounds, compare, write a report."""
+    from rich.console import Console
+
+    from secagg.demo.options import Options
+    from secagg.demo.words import Words
+
+    output, words = begin(as_json), Words.of(lang)
+    options = Options(out=out, task=task, data=data, protocol=protocol, rounds=rounds, seed=seed, quick=quick, peer=peer)
+    console = Console(stderr=as_json, markup=False, emoji=False, highlight=False)
+    try:
+        from secagg.demo.show import show
+    except ImportError as missing:
+        raise typer.BadParameter(f"the demo needs {missing.name}: run `pip install 'secagg[demo]'`") from missing
+    results = show(options, console, words)
+    output.record(results.model_dump(mode="json"))
+    raise typer.Exit(DONE if results.passed else FAILED)

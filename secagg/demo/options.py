@@ -1,0 +1,100 @@
+"""What a run of the demo is asked to do, checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from secagg.demo.plans import PlanFacts
+from secagg.demo.task import VARIANTS
+from secagg.demo.tasks import check_task
+from secagg.errors import ConfigError
+
+COMPANIES: tuple[str, ...] = ("energy", "community", "urban")
+HUB, BESIDE_HUB, ELSEWHERE, JUDGE = "hub", "aggregator", "auditor", "judge"
+"""The hub, the aggregator that lives in its process, and the one of an independent organisation, in a process of its own."""
+
+MOST_ROUNDS = 200
+QUICK_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is trained, and how long an update may be."""
+
+    rounds: int
+    steps: int
+    clip: float
+
+
+EFFORT: Mapping[str, Effort] = {"scenes": Effort(12, 20, 12.0), "text": Effort(8, 12, 12.0)}
+CRITERIA: Mapping[str, tuple[tuple[str, str, float], ...]] = {
+    "scenes": (("federated", "disjoint", 0.60), ("gain", "overlap", 0.03)),
+    "text": (("gain", "disjoint", 0.03),),
+}
+"""Task to (criterion, variant, what is required of the first metric)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The arguments of `secagg demo`.
+
+    Raises:
+        ConfigError: a task, protocol or number that there is none of; says what to write instead.
+    """
+
+    out: Path
+    task: str = "scenes"
+    data: Path | None = None
+    protocol: str = "additive"
+    rounds: int | None = None
+    seed: int = 0
+    quick: bool = False
+    peer: bool = False
+
+    def __post_init__(self) -> None:
+        check_task(self.task, str(self.data) if self.data else None)
+        if self.rounds is not None and not 1 <= self.rounds <= MOST_ROUNDS:
+            raise ConfigError(f"--rounds {self.rounds}: between 1 and {MOST_ROUNDS}")
+        if not 0 <= self.seed < 2**31:
+            raise ConfigError(f"--seed {self.seed}: between 0 and {2**31 - 1}")
+        if self.out.exists() and not self.out.is_dir():
+            raise ConfigError(f"--out {self.out}: this is a file; name a folder")
+        self.plan  # noqa: B018  # proves the protocol now
+
+    @property
+    def plan(self) -> PlanFacts:
+        return PlanFacts(
+            self.protocol, len(COMPANIES), len(self.aggregators), clip=EFFORT[self.task].clip, bits=16, rotation=True, max_weight=4096
+        )
+
+    @property
+    def aggregators(self) -> tuple[str, ...]:
+        return tuple(f"{company}-aggregator" for company in COMPANIES) if self.peer else (BESIDE_HUB, ELSEWHERE)
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        return VARIANTS[:1] if self.quick else VARIANTS
+
+    @property
+    def number_of_rounds(self) -> int:
+        return self.rounds or (QUICK_ROUNDS if self.quick else EFFORT[self.task].rounds)
+
+    @property
+    def steps(self) -> int:
+        return EFFORT[self.task].steps
+
+    @property
+    def every(self) -> int:
+        """Rounds between two scores of the models that are only compared with."""
+        return max(1, -(-self.number_of_rounds // 4))
+
+    @property
+    def rehearsals(self) -> tuple[tuple[int | None, int], ...]:
+        """(values of an update, or None for as many as the task's, rounds of each kind) to measure secrecy with."""
+        return ((None, 5),) if self.quick else ((None, 9), (4_000_000, 5))
+
+    @property
+    def criteria(self) -> tuple[tuple[str, str, float], ...]:
+        return () if self.quick else CRITERIA[self.task]

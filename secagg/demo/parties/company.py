@@ -1,0 +1,86 @@
+"""A company: trains on its own data, alone or in secure rounds. Its data exist in this process only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from secagg import Identity, join
+from secagg.demo.parties.desk import Command, Desk
+from secagg.demo.plans import bound_layout, plans
+from secagg.demo.rehearsal import rehearse
+from secagg.demo.task import State
+from secagg.demo.tasks import load_task
+
+PATIENCE = 300.0
+"""Seconds without a round after which a company gives up."""
+
+
+def commands(desk: Desk) -> Mapping[str, Command]:
+    """What the demo can tell it to do."""
+    torch.set_num_threads(1)
+    company = Company(desk)
+    return {"prepare": company.prepare, "join": company.join, "alone": company.alone, "rehearse": company.rehearse}
+
+
+class Company:
+    """One of the three."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, facts = desk, desk.facts
+        self.name: str = facts["name"]
+        self._work, self._seed, self._steps = Path(facts["work"]), int(facts["seed"]), int(facts["steps"])
+        self._task = load_task(facts["task"], facts["data"], self._seed)
+        self._identity = Identity.load(Path(facts["identities"]) / self.name)
+        self._aggregator = Identity.load(Path(facts["identities"]) / f"{self.name}-aggregator") if facts["peer"] else None
+
+    def prepare(self, variant: str) -> None:
+        """One step that nobody sees, so that the first round does not wait for libraries to load."""
+        self._task.train(self.name, variant, self._task.initial_state(), round=1, steps=1, seed=self._seed)
+
+    def join(self, address: str, variant: str) -> dict[str, Any]:
+        """Take part in every secure round of a variant."""
+        like, state = self._task.initial_state(), self._work / f"state-{self.name}-{variant}"
+        # In peer mode the company's aggregator lives here too, and keeps its share of one update for the report.
+        spoken = plans(tap=(self._work, self._desk.facts["watch"]))
+        session = join(
+            address,
+            identity=self._identity,
+            aggregator=self._aggregator,
+            plans=spoken,
+            like=like,
+            layout=bound_layout(like, self._task.adapter_config()),
+            base_model=self._task.base_hash(),
+            state=state,
+        )
+        with session:
+            for model in session.rounds(PATIENCE):
+                before: State = dict(model)
+                after, examples = self._task.train(self.name, variant, before, round=session.round, steps=self._steps, seed=self._seed)
+                update = {name: after[name] - value for name, value in before.items()}
+                # Demo only: whoever runs this owns all parties, and checks the opened mean against the updates it was made of.
+                save_file(update, self._work / f"update-{variant}-{session.round}-{self.name}.safetensors")
+                session.submit(update, weight=examples)
+                self._desk.tell("submitted", variant=variant, round=session.round, weight=examples)
+        return {"missed": {str(missed.round): missed.reason for missed in session.missed}}
+
+    def alone(self, variant: str, rounds: int, every: int) -> None:
+        """Train as many steps as in all rounds, with nobody else; says when there is something to score."""
+        state = self._task.initial_state()
+        for number in range(1, rounds + 1):
+            state, _ = self._task.train(self.name, variant, state, round=number, steps=self._steps, seed=self._seed)
+            scored = number % every == 0 or number == rounds
+            if scored:
+                save_file(state, self._work / f"model-{variant}-{number}-{self.name}.safetensors")
+            self._desk.tell("trained", model=self.name, variant=variant, round=number, scored=scored)
+
+    def rehearse(self, secure: str, plaintext: str, values: int) -> None:
+        """Send updates of made-up numbers, secure and in plaintext, for as long as the hub asks."""
+        generator = np.random.default_rng(self._seed)
+        update = generator.normal(0.0, 0.5 / np.sqrt(values), values).astype(np.float32)
+        rehearse(self._identity, self._aggregator, secure=secure, plaintext=plaintext, update={"update": update}, state=self._work)

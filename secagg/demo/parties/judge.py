@@ -1,0 +1,78 @@
+"""The judge: scores every model on the joint validation set, and trains the one that nobody could: with all data in one place."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from secagg.demo.parties.desk import Command, Desk
+from secagg.demo.record import POOLED
+from secagg.demo.task import Sample
+from secagg.demo.tasks import load_task
+
+
+def commands(desk: Desk) -> Mapping[str, Command]:
+    """What the demo can tell it to do."""
+    torch.set_num_threads(1)
+    judge = Judge(desk)
+    return {"begin": judge.begin, "score": judge.score, "pool": judge.pool, "show": judge.show}
+
+
+class Judge:
+    """Belongs to no company; a comparison needs somebody who holds the joint validation set."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, facts = desk, desk.facts
+        self._work, self._seed, self._steps = Path(facts["work"]), int(facts["seed"]), int(facts["steps"])
+        self._task = load_task(facts["task"], facts["data"], self._seed)
+
+    def begin(self) -> dict[str, Any]:
+        """Write the adapter that all start from. Gives what the demo must know of the task."""
+        state = self._task.initial_state()
+        save_file(state, self._work / "initial.safetensors")
+        return {
+            "companies": list(self._task.companies),
+            "metrics": list(self._task.metrics),
+            "cannot_claim": list(self._task.cannot_claim),
+            "adapter": json.dumps(self._task.adapter_config(), sort_keys=True),
+            "base_hash": self._task.base_hash().hex(),
+            "values": sum(value.numel() for value in state.values()),
+        }
+
+    def score(self, file: str) -> dict[str, Any]:
+        """Score the model in a file of the work folder."""
+        scores = self._task.evaluate(load_file(self._work / file))
+        return {"scores": dict(scores.values), "by_company": dict(scores.by_company)}
+
+    def pool(self, variant: str, rounds: int, every: int) -> None:
+        """Train with all data in one place; scores that are asked for meanwhile come first."""
+        state = self._task.initial_state()
+        for number in range(1, rounds + 1):
+            state, _ = self._task.train_pooled(variant, state, round=number, steps=self._steps, seed=self._seed)
+            scored = number % every == 0 or number == rounds
+            if scored:
+                save_file(state, self._work / f"model-{variant}-{number}-{POOLED}.safetensors")
+            self._desk.tell("trained", model=POOLED, variant=variant, round=number, scored=scored)
+            self._desk.carry_out_urgent()
+
+    def show(self, files: Mapping[str, str], count: int) -> dict[str, Any]:
+        """What each model says to the first examples. `files`: model name to a file of the work folder."""
+        states = {name: load_file(self._work / file) for name, file in files.items()}
+        return {"examples": [_example(sample) for sample in self._task.samples(states, count)]}
+
+
+def _example(sample: Sample) -> dict[str, Any]:
+    return {
+        "picture": base64.b64encode(sample.picture).decode() if sample.picture else "",
+        "text": sample.text,
+        "answers": [
+            {"company": one.company, "language": one.language, "reference": one.reference, "said": dict(one.said), "right": dict(one.right)}
+            for one in sample.lines
+        ],
+    }

@@ -1,0 +1,68 @@
+"""The plans of the demo: the secure protocol, and the plaintext one that it is measured against, with the same numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from protocols import additive
+from secagg.demo.tap import tapped
+from secagg.encode.layout import Layout
+from secagg.errors import ConfigError
+from secagg.roles import Plan
+from secagg.testing import insecure_plaintext
+
+PROTOCOLS: tuple[str, ...] = ("additive",)
+
+
+def plans(tap: tuple[Path, str] | None = None) -> list[type[Plan]]:
+    """What a party of the demo speaks. `tap`: folder and client name, see `secagg.demo.tap`."""
+    return [additive.Plan if tap is None else tapped(*tap)]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFacts:
+    """The numbers that both plans share; travels to the parties as JSON."""
+
+    protocol: str
+    clients: int
+    aggregators: int
+    clip: float
+    bits: int
+    rotation: bool
+    max_weight: int
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise ConfigError(f"--protocol {self.protocol!r}: the demo runs {', '.join(PROTOCOLS)}")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def secure_plan(facts: PlanFacts, *, tap: tuple[Path, str] | None = None) -> additive.Plan:
+    """The plan of the secure rounds. `tap`: folder and client name, see `secagg.demo.tap`."""
+    kind = additive.Plan if tap is None else tapped(*tap)
+    return kind(
+        clients=facts.clients,
+        aggregators=facts.aggregators,
+        clip=facts.clip,
+        bits=facts.bits,
+        rotation=facts.rotation,
+        max_weight=facts.max_weight,
+    )
+
+
+def plaintext_plan(facts: PlanFacts) -> Plan:
+    """The same numbers with nothing kept secret."""
+    return insecure_plaintext.Plan(
+        clients=facts.clients, clip=facts.clip, bits=facts.bits, rotation=facts.rotation, max_weight=facts.max_weight
+    )
+
+
+def bound_layout(model: Mapping[str, Any], adapter: Mapping[str, object]) -> Layout:
+    """The layout of an adapter, with what peft knows of it and its tensors do not show: parties with another rank or scale are refused."""
+    return Layout.of(model, binding={"adapter": json.dumps(adapter, sort_keys=True).encode()})

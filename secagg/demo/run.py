@@ -1,0 +1,237 @@
+"""The demo from beginning to end: keys, processes, secure rounds and what they are compared with, measurement, results.
+
+demo ─┬─ judge        initial adapter · scores every model · trains with all data in one place
+      ├─ hub          rounds, and the aggregator beside it
+      ├─ auditor      the aggregator of another organisation
+      └─ energy, community, urban      train alone and in the secure rounds
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from safetensors.numpy import load_file
+
+from secagg.demo.compare import mean_difference, view
+from secagg.demo.crew import Crew
+from secagg.demo.options import BESIDE_HUB, COMPANIES, ELSEWHERE, HUB, JUDGE, Options
+from secagg.demo.progress import Progress
+from secagg.demo.record import BASE, FEDERATED, POOLED, Cost, Example, Model, Point, Results, RoundRecord, View
+from secagg.demo.setting import criteria, describe
+from secagg.demo.tap import ROUND, share_file
+from secagg.errors import ConfigError
+from secagg.pki.trial import make_trial
+from secagg.receipt import Receipt
+from secagg.roster import Roster
+
+EXAMPLES = 4
+
+
+def run(options: Options, progress: Progress) -> Results:
+    """Run the demo and return its results; every process has ended and the keys are gone when it returns or raises.
+
+    Raises:
+        PartyFailed: a party ended or failed; carries its name and log.
+        ConfigError: the task and its data do not fit.
+    """
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="secagg-demo-") as work:
+        demo = Demo(options, Path(work), progress)
+        with Crew(options.out / "logs", demo.listen) as crew:
+            demo.crew = crew
+            return demo.play()
+
+
+class Demo:
+    """One run. `listen` hears what the parties tell; `play` says what they do."""
+
+    crew: Crew
+
+    def __init__(self, options: Options, work: Path, progress: Progress) -> None:
+        self._options, self._work, self._progress = options, work, progress
+        self._started = time.monotonic()
+        self._weights: dict[tuple[str, int, str], int] = {}
+        self._rounds: dict[tuple[str, int], RoundRecord] = {}
+        self._curves: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+        self._views: list[View] = []
+        self._roster: Roster
+        self._facts: dict[str, Any] = {}
+
+    def play(self) -> Results:
+        self._make_keys()
+        self._start()
+        self._train()
+        costs = self._measure()
+        self._progress.stage("live.examples")
+        return self._results(costs, self._examples())
+
+    def listen(self, party: str, event: str, facts: Mapping[str, Any]) -> None:
+        """What a party tells while it works."""
+        match event:
+            case "submitted":
+                self._weights[facts["variant"], facts["round"], party] = facts["weight"]
+            case "opened":
+                self._opened(facts)
+            case "trained":
+                self._progress.background(facts["model"], facts["variant"], facts["round"])
+                if facts["scored"]:
+                    self._score(facts["model"], facts["variant"], facts["round"])
+
+    def _make_keys(self) -> None:
+        options = self._options
+        self._progress.stage("live.making")
+        aggregators = () if options.peer else options.aggregators
+        trial = make_trial(
+            self._work / "pki", clients=COMPANIES, aggregators=aggregators, hub=HUB, peer=options.peer, consortium="secagg-demo"
+        )
+        self._roster = trial.roster
+
+    def _start(self) -> None:
+        options = self._options
+        facts = {
+            "work": str(self._work),
+            "identities": str(self._work / "pki"),
+            "task": options.task,
+            "data": str(options.data) if options.data else None,
+            "seed": options.seed,
+            "steps": options.steps,
+            "peer": options.peer,
+            "plan": options.plan.to_json(),
+            "watch": COMPANIES[0],
+            "beside": [] if options.peer else [BESIDE_HUB],
+        }
+        cast = {JUDGE: "judge", HUB: "hub", **dict.fromkeys(COMPANIES, "company"), **({} if options.peer else {ELSEWHERE: "aggregator"})}
+        self._progress.stage("live.starting", names=", ".join(cast), count=len(cast))
+        for name, role in cast.items():
+            self.crew.hire(name, role, facts)
+        for company in COMPANIES:
+            self.crew.tell(company, "prepare", variant=options.variants[0])
+        self._facts = self.crew.ask(JUDGE, "begin")
+        if tuple(self._facts["companies"]) != COMPANIES:
+            raise ConfigError(f"the task {options.task} has the companies {self._facts['companies']}; the demo runs {list(COMPANIES)}")
+        self._progress.begin(options.number_of_rounds, tuple(self._facts["metrics"]))
+
+    def _train(self) -> None:
+        """Everything that needs no clock: the secure rounds, and beside them the models to compare with."""
+        options, crew, rounds = self._options, self.crew, self._options.number_of_rounds
+        addresses = {
+            variant: crew.ask(HUB, "open", variant=variant, base_model=self._facts["base_hash"], adapter=self._facts["adapter"])["address"]
+            for variant in options.variants
+        }
+        self._progress.stage("live.header")
+        self._score(BASE, "", 0, file="initial.safetensors")
+        for variant, address in addresses.items():
+            self._attend(address, variant, tap=True)
+            for company in COMPANIES:
+                crew.tell(company, "join", address=address, variant=variant)
+                crew.tell(company, "alone", variant=variant, rounds=rounds, every=options.every)
+            crew.tell(HUB, "federate", variant=variant, rounds=rounds)
+            crew.tell(JUDGE, "pool", variant=variant, rounds=rounds, every=options.every)
+        crew.settle()
+        for variant in addresses:
+            self._leave(variant)
+
+    def _measure(self) -> list[Cost]:
+        self._progress.stage("live.measuring")
+        costs = []
+        for asked, rounds in self._options.rehearsals:
+            values = asked or int(self._facts["values"])
+            addresses = self.crew.ask(HUB, "open_rehearsal", values=values)
+            self._attend(addresses["secure"], f"secure-{values}", tap=False)
+            for company in COMPANIES:
+                self.crew.tell(company, "rehearse", secure=addresses["secure"], plaintext=addresses["plaintext"], values=values)
+            measured = self.crew.ask(HUB, "rehearse", rounds=rounds)
+            self.crew.settle()
+            self._leave(f"secure-{values}")
+            costs.append(Cost(values=values, rounds=rounds, **measured))
+            self._progress.measured(costs[-1])
+        return costs
+
+    def _examples(self) -> list[Example]:
+        variant, last = self._options.variants[0], self._options.number_of_rounds
+        files = {name: f"model-{variant}-{last}-{name}.safetensors" for name in (*COMPANIES, FEDERATED, POOLED)}
+        shown = self.crew.ask(JUDGE, "show", files=files, count=EXAMPLES)
+        return [Example.model_validate(example) for example in shown["examples"]]
+
+    def _attend(self, address: str, name: str, *, tap: bool) -> None:
+        if not self._options.peer:
+            self.crew.ask(ELSEWHERE, "attend", address=address, to=name, tap=tap)
+
+    def _leave(self, name: str) -> None:
+        if not self._options.peer:
+            self.crew.ask(ELSEWHERE, "leave", to=name)
+
+    def _score(self, model: str, variant: str, number: int, *, file: str = "") -> None:
+        def keep(scores: dict[str, Any]) -> None:
+            self._curves.setdefault((model, variant), {})[number] = scores
+            if model == FEDERATED:
+                self._progress.opened(self._rounds[variant, number], next(iter(scores["scores"].values())))
+
+        self.crew.tell(JUDGE, "score", urgent=True, then=keep, file=file or f"model-{variant}-{number}-{model}.safetensors")
+
+    def _opened(self, facts: Mapping[str, Any]) -> None:
+        """A sum was opened: verify its receipt, compare it with the updates behind it, have the new model scored."""
+        variant, number = facts["variant"], facts["round"]
+        receipt = Receipt.parse((self._work / f"receipt-{variant}-{number}.bin").read_bytes(), self._roster)
+        receipt.verify(signatories=len(self._options.aggregators))
+        updates = [
+            (load_file(self._work / f"update-{variant}-{number}-{company}.safetensors"), self._weights[variant, number, company])
+            for company in receipt.included
+        ]
+        found = mean_difference(receipt.round, load_file(self._work / f"mean-{variant}-{number}.safetensors"), updates)
+        self._rounds[variant, number] = RoundRecord(
+            **facts,
+            rd=receipt.round.ctx.rd.hex(),
+            signed_by=tuple(name for name, _ in receipt.agreement),
+            result=receipt.result.hex(),
+            bound=found.bound,
+            difference=found.largest,
+            clipped=found.clipped,
+        )
+        if number == ROUND and variant == self._options.variants[0]:
+            self._look(receipt, variant)
+        self._score(FEDERATED, variant, number)
+
+    def _look(self, receipt: Receipt, variant: str) -> None:
+        """What each aggregator held of one update, beside that update."""
+        company = COMPANIES[0]
+        update = load_file(self._work / f"update-{variant}-{ROUND}-{company}.safetensors")
+        files = {str(name): self._work / share_file(variant, name) for name in receipt.round.description.servers}
+        self._views.append(view(receipt.round, company, variant, update=update, weight=self._weights[variant, ROUND, company], files=files))
+
+    def _results(self, costs: list[Cost], examples: list[Example]) -> Results:
+        options = self._options
+        names = [(BASE, ""), *((name, variant) for variant in options.variants for name in (*COMPANIES, FEDERATED, POOLED))]
+        models = tuple(self._model(name, variant) for name, variant in names)
+        rounds = tuple(self._rounds[key] for key in sorted(self._rounds, key=lambda key: (options.variants.index(key[0]), key[1])))
+        metrics = tuple(self._facts["metrics"])
+        return Results(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=time.monotonic() - self._started,
+            setting=describe(options, int(self._facts["values"])),
+            companies=COMPANIES,
+            metrics=metrics,
+            variants=options.variants,
+            models=models,
+            rounds=rounds,
+            costs=tuple(costs),
+            views=tuple(self._views),
+            examples=tuple(examples),
+            criteria=criteria(options, metrics[0], models, rounds),
+            cannot_claim=tuple(self._facts["cannot_claim"]),
+        )
+
+    def _model(self, name: str, variant: str) -> Model:
+        scored = self._curves[name, variant]
+        headline = self._facts["metrics"][0]
+        start = self._curves[BASE, ""][0]["scores"][headline]
+        points = [
+            Point(round=0, score=start),
+            *(Point(round=number, score=scored[number]["scores"][headline]) for number in sorted(scored) if number),
+        ]
+        return Model(name=name, variant=variant, **scored[max(scored)], curve=tuple(points) if variant else ())

@@ -1,0 +1,65 @@
+"""Demo only: an aggregator that keeps what it holds of one update, so that the report can show it.
+
+An aggregator opens the part that was sealed to it, as every aggregator does; this one also writes the share to a file of the demo.
+What it writes is all that it ever learns of that update. Nothing else in the library imports this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from protocols import additive
+from protocols.additive.aggregator import Aggregator, Held, Seat, open_part, tally_part
+from protocols.additive.messages import Report
+from protocols.additive.params import Params
+from protocols.additive.split import Tally
+from secagg.identity import Identity
+from secagg.ledger import Ledger
+from secagg.policy import Policy
+from secagg.roles import Message, Outgoing, Role
+from secagg.round import Round
+from secagg.types import Entropy, PartyId
+
+ROUND = 1
+"""The round of which shares are kept."""
+
+
+def tapped(folder: Path, watch: str) -> type[additive.Plan]:
+    """A plan like `additive.Plan` whose aggregators write their share of `watch`'s update to `folder`."""
+
+    class Tapped(additive.Plan):
+        def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
+            if identity.member.role == "aggregator" and opened.description.round == ROUND:
+                return _Tap(folder, PartyId(watch), Params.of(opened), opened, identity, ledger=ledger, entropy=entropy)
+            return super().role(opened, identity, policy=policy, ledger=ledger, entropy=entropy)
+
+    return Tapped
+
+
+class _Tap(Aggregator):
+    def __init__(
+        self, folder: Path, watch: PartyId, params: Params, opened: Round, me: Identity, *, ledger: Ledger, entropy: Entropy
+    ) -> None:
+        super().__init__(params, opened, me, ledger=ledger, entropy=entropy)
+        self._folder, self._watch, self._place = folder, watch, Seat(me, params, opened)
+
+    def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
+        outgoing = super().receive(sender, message)
+        if sender == self._watch and isinstance(message, Report):
+            self._keep(message)
+        return outgoing
+
+    def _keep(self, message: Report) -> None:
+        seat = self._place
+        share = Tally.zero(seat.params.ring, seat.params.length)
+        part = Held(message.report, b"", open_part(message, self._watch, seat), message.payload)
+        tally_part(share, part, self._watch, seat, 1)
+        np.save(self._folder / share_file(seat.opened.description.task, seat.me.party), share.words)
+
+
+def share_file(task: str, aggregator: str) -> str:
+    """Where an aggregator's share of the watched update lies."""
+    return f"share-{task}-{aggregator}.npy"

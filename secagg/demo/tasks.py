@@ -1,0 +1,34 @@
+"""The learning tasks by the names that `secagg demo --task` takes."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from secagg.demo.task import Task
+from secagg.errors import ConfigError
+
+NAMES: tuple[str, ...] = ("scenes", "text")
+
+
+def check_task(name: str, data: str | None) -> None:
+    """Raises ConfigError for a task that there is none of, or data that do not fit it."""
+    if name not in NAMES:
+        raise ConfigError(f"--task {name!r}: choose {' or '.join(NAMES)}")
+    if name == "scenes" and data is not None:
+        raise ConfigError("--data: scenes are drawn from the seed; data of your own go with `--task text`")
+    if name == "text":
+        if data is None:
+            raise ConfigError("--task text needs --data FOLDER, a folder of CSV files with incident descriptions")
+        if not Path(data).is_dir():
+            raise ConfigError(f"--data {data}: no such folder")
+
+
+def load_task(name: str, data: str | None, seed: int) -> Task:
+    """Build a task. Raises ConfigError; loads torch."""
+    check_task(name, data)
+    if name == "text":
+        text: Task = import_module("secagg.demo.text_task").TextTask(Path(str(data)), seed)
+        return text
+    scenes: Task = import_module("secagg.demo.scenes_task").ScenesTask(seed)
+    return scenes
