@@ -27,6 +27,7 @@ class Encoding:
     Args:
         max_parties: most parties whose vectors are ever added.
         clip: L2 bound of an update, in its units; longer ones are scaled down to it. A tuple gives one bound per scale group of the layout.
+            Groups are clipped apart from each other: the whole update may then be as long as the root of the sum of their squared clips.
         bits: a coordinate of weight 1 becomes a signed integer of this many bits, 2 to 24.
         rotation: random signs and Hadamard blocks first; then no coordinate is much larger than the others, and the bits are well spent.
         max_weight: largest integer weight of a party.

@@ -183,7 +183,7 @@ class Ring:
 
     def _check_size(self, data: Buffer, n: int) -> None:
         given = memoryview(data).nbytes
-        if n < 0 or given != self.packed_size(n):
+        if given != self.packed_size(n):
             raise ConfigError(f"{given} bytes given; {n} elements of the {self.bits}-bit ring are {self.packed_size(n)} bytes")
 
 
