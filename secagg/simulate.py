@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,10 @@ from secagg.ledger import Ledger
 from secagg.policy import Policy
 from secagg.receipt import result_digest
 from secagg.roles import Plan
-from secagg.runtime.attendant import Attendant, Refused
+from secagg.runtime.attendant import Attendant
 from secagg.runtime.client import Client, Offer
 from secagg.runtime.coordinator import Coordinator
-from secagg.runtime.memory import Fault, MemoryNetwork
+from secagg.runtime.memory import Agent, Fault, MemoryNetwork
 from secagg.runtime.model import float_bytes
 from secagg.runtime.result import Result
 from secagg.runtime.task import Task
@@ -70,53 +72,72 @@ def simulate(
     now = time.time()
     seats = aggregators if aggregators is not None else getattr(plan, "aggregators", 0)
     parties = consortium(len(updates), seats, keyholders=getattr(plan, "keyholders", 0), now=now, entropy=os.urandom)
-    round_ = _Round(plan, parties, shape, values, given, policy or Policy(), now, _faults(parties, drop, fault))
-    return round_.run(updates[0])
+    network = MemoryNetwork(now=now, fault=fault)
+    brings = dict(zip((one.party for one in parties.clients), zip(values, given, strict=True), strict=True))
+    return _Round(plan, parties, shape, network, policy or Policy(), brings, _silences(parties, drop)).run(updates[0])
+
+
+_Brings = Mapping[PartyId, tuple[NDArray[np.float32], int]]
+
+
+class _Silent:
+    """An agent that is gone from its first message of one kind on: before anything, if the kind is empty."""
+
+    def __init__(self, agent: Agent, kind: str) -> None:
+        self._agent, self._kind, self._gone = agent, kind, not kind
+
+    def receive(self, packet: Packet, now: float) -> list[Packet]:
+        return [] if self._gone else self.kept(self._agent.receive(packet, now))
+
+    def due(self) -> float | None:
+        return None if self._gone else self._agent.due()
+
+    def tick(self, now: float) -> list[Packet]:
+        return [] if self._gone else self.kept(self._agent.tick(now))
+
+    def kept(self, packets: Sequence[Packet]) -> list[Packet]:
+        """What it still says of `packets`."""
+        self._gone = self._gone or any(packet.header.kind == self._kind for packet in packets)
+        return [] if self._gone else list(packets)
 
 
 class _Round:
     """The parties, the network between them, and what they bring."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # made in one place, a few lines up
         self,
         plan: Plan,
         parties: Consortium,
         layout: Layout,
-        values: list[NDArray[np.float32]],
-        weights: list[int],
+        network: MemoryNetwork,
         policy: Policy,
-        now: float,
-        fault: Fault | None,
+        brings: _Brings,
+        silences: Mapping[PartyId, str],
     ) -> None:
-        self.network = MemoryNetwork(now=now, fault=fault)
-        plans = {plan.PROTOCOL: type(plan)}
+        self.network, self.brings = network, brings
         self.offers: dict[PartyId, Offer] = {}
         self.clients: dict[PartyId, Client] = {}
-        self.refusals: list[Refused] = []
-        self.brings = {identity.party: (vector, weight) for identity, vector, weight in zip(parties.clients, values, weights, strict=True)}
+        self.silent: dict[PartyId, _Silent] = {}
+        entropy, me, plans = os.urandom, parties.coordinator, {plan.PROTOCOL: type(plan)}
         start = np.zeros(layout.size, np.float32)
-        entropy, me = os.urandom, parties.coordinator
         self.task = Task("simulation", plan, me, layout=layout, values=start, base_model=bytes(32), finish_seconds=_FINISH, entropy=entropy)
         self.coordinator = Coordinator(me, plan, policy=policy, ledger=Ledger(), entropy=entropy)
-        self.network.attach(me.party, self.coordinator)
-        for identity in parties.clients:
-            client = Client(
-                identity, plans=plans, policy=policy, ledger=Ledger(), entropy=entropy, notify=partial(self._notice, identity.party)
-            )
-            self.clients[identity.party] = client
-            self.network.attach(identity.party, client)
-        for identity in (*parties.aggregators, *parties.keyholders):
-            attendant = Attendant(
-                identity, plans=plans, policy=policy, ledger=Ledger(), entropy=entropy, notify=partial(self._notice, identity.party)
-            )
-            self.network.attach(identity.party, attendant)
+        network.attach(me.party, self.coordinator)
+        for one in parties.clients:
+            client = Client(one, plans=plans, policy=policy, ledger=Ledger(), entropy=entropy, notify=partial(self._notice, one.party))
+            self.clients[one.party] = client
+            if one.party in silences:
+                self.silent[one.party] = _Silent(client, silences[one.party])
+            network.attach(one.party, self.silent.get(one.party, client))
+        for one in (*parties.aggregators, *parties.keyholders):
+            network.attach(one.party, Attendant(one, plans=plans, policy=policy, ledger=Ledger(), entropy=entropy))
 
     def run(self, like: Mapping[str, Any]) -> Result:
         network, coordinator, began = self.network, self.coordinator, time.perf_counter()
         network.send(coordinator.begin(self.task.describe(tuple(self.clients), _SUBMIT), self.task.payload, network.now))
         while coordinator.open:
             network.run(until=lambda: bool(self.offers) or not coordinator.open)
-            if not self._submit() and coordinator.open and not network.busy:
+            if not self._submit() and self._stuck():
                 raise SessionAborted("every party waits for another: the protocol named no deadline", needed=1)
         if coordinator.total is None or coordinator.opened is None:
             raise self._explained(coordinator.failure)
@@ -139,17 +160,19 @@ class _Round:
             waited=0.0,
         )
 
+    def _stuck(self) -> bool:
+        return self.coordinator.open and not self.network.busy
+
     def _notice(self, party: PartyId, event: object) -> None:
         if isinstance(event, Offer):
             self.offers[party] = event
-        elif isinstance(event, Refused):
-            self.refusals.append(event)
 
     def _submit(self) -> bool:
         offers, self.offers = self.offers, {}
         for party, offer in offers.items():
             vector, weight = self.brings[party]
-            self.network.send(self.clients[party].submit(offer, vector, weight, self.network.now))
+            sent = self.clients[party].submit(offer, vector, weight, self.network.now)
+            self.network.send(self.silent[party].kept(sent) if party in self.silent else sent)
         return bool(offers)
 
     def _explained(self, failure: SessionAborted | None) -> SessionAborted:
@@ -166,22 +189,20 @@ def _flatten(layout: Layout, update: Mapping[str, Any], index: int) -> NDArray[n
         raise ConfigError(f"update {index}: {refused}") from refused
 
 
-def _faults(parties: Consortium, drop: Mapping[int, str] | Sequence[int], fault: Fault | None) -> Fault | None:
-    """`fault` after the drop-outs."""
-    last = dict.fromkeys(drop, "") if not isinstance(drop, Mapping) else dict(drop)
+def _silences(parties: Consortium, drop: Mapping[int, str] | Sequence[int]) -> dict[PartyId, str]:
+    """Who falls silent, and before which kind of message."""
+    chosen = dict(drop) if isinstance(drop, Mapping) else dict.fromkeys(drop, "")
     try:
-        kinds = {parties.clients[index].party: kind for index, kind in last.items()}
+        return {parties.clients[index].party: kind for index, kind in chosen.items()}
     except IndexError:
-        raise ConfigError(f"drop={sorted(last)}: there are {len(parties.clients)} clients, counted from 0") from None
-    if not kinds:
-        return fault
-    silent: set[PartyId] = {party for party, kind in kinds.items() if not kind}
+        raise ConfigError(f"drop={sorted(chosen)}: there are {len(parties.clients)} clients, counted from 0") from None
 
-    def dropping(sender: PartyId, recipient: PartyId, packet: Packet) -> Sequence[Packet]:
-        if kinds.get(sender) == packet.header.kind:
-            silent.add(sender)
-        if sender in silent:
-            return []
-        return [packet] if fault is None else fault(sender, recipient, packet)
 
-    return dropping
+class _Callable(ModuleType):
+    """`secagg.simulate` is this module once it is imported, and has to remain the function that users call."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Result:
+        return simulate(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Callable

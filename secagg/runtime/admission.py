@@ -58,20 +58,22 @@ class HubAdmission:
 
     def check(self, packet: Packet, size: int) -> None:
         """Raises PeerError for a packet that is not carried."""
-        header, opened = packet.header, self._under_way()
+        header, opened, blame = packet.header, self._under_way(), [packet.header.sender]
         # > Only packets of the attempt under way are carried; what is replayed, late or of another task is refused (TR-A1).
         if opened is None or header.rd != opened.ctx.rd:
-            raise InvalidMessage("TR-A1", f"{header.kind} of round {header.round}, attempt {header.attempt}, which is not under way", culprits=[header.sender])
+            raise InvalidMessage(
+                "TR-A1", f"{header.kind} of round {header.round}, attempt {header.attempt} is not under way", culprits=blame
+            )
         # > Packets are carried between parties of the round only (TR-A2).
         if not opened.takes_part(header.sender) or not opened.takes_part(header.recipient):
-            raise InvalidMessage("TR-A2", f"{header.kind} from {header.sender} to {header.recipient}, who are not both in the round", culprits=[header.sender])
+            raise InvalidMessage("TR-A2", f"{header.sender} and {header.recipient} are not both parties of the round", culprits=blame)
         limit = payload_limit(self._plan, opened.description)
         if opened.ctx.rd != self._rd:
             self._rd, self._taken = opened.ctx.rd, {}
         taken = self._taken.get(header.sender, 0) + size
         # > No payload is longer than the encoding and the layout imply, and no party sends more of them than the round has use for (TR-A3).
         if size > limit or taken > limit * (len(opened.description.servers) + _SPARE):
-            raise InvalidMessage("TR-A3", f"{size} bytes with {header.kind}; {limit} is the most in this round", culprits=[header.sender])
+            raise InvalidMessage("TR-A3", f"{size} bytes with {header.kind}; {limit} is the most in this round", culprits=blame)
         self._taken[header.sender] = taken
 
 
@@ -86,7 +88,9 @@ class PartyAdmission:
         limit = self._limit(packet, size) if size else 0
         # > A party takes no payload longer than its round and its policy imply (TR-A4).
         if size > limit:
-            raise InvalidMessage("TR-A4", f"{size} bytes with {packet.header.kind}; {limit} is the most here", culprits=[packet.header.sender])
+            raise InvalidMessage(
+                "TR-A4", f"{size} bytes with {packet.header.kind}; {limit} is the most here", culprits=[packet.header.sender]
+            )
 
     def _limit(self, packet: Packet, size: int) -> int:
         attendant, kind = self._attendant, packet.header.kind

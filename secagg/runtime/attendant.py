@@ -22,6 +22,7 @@ from secagg.receipt import Receipt
 from secagg.roles import Plan
 from secagg.round import Round, open_round, round_digest
 from secagg.runtime.ending import Ending
+from secagg.runtime.model import Model
 from secagg.types import Context, Entropy, PartyId
 
 log = logging.getLogger("secagg.runtime")
@@ -49,7 +50,12 @@ class Ended:
 
 
 Event = object
+"""`Published`, `Refused`, `Ended`; a client adds `Offer`, `Finished`, `Missed`."""
 Plans = Mapping[str, type[Plan]]
+
+
+def ignore(_: Event) -> None:
+    """Nobody listens."""
 
 
 @dataclass(slots=True)
@@ -61,6 +67,7 @@ class Seat:
     endpoint: Endpoint
     phase: str
     since: float
+    model: Model | None = None
     contributed: bool = False
 
     @property
@@ -80,7 +87,7 @@ class Attendant:
         policy: Policy,
         ledger: Ledger,
         entropy: Entropy,
-        notify: Callable[[Event], None] = lambda event: None,
+        notify: Callable[[Event], None] = ignore,
     ) -> None:
         self.me, self.plans, self.policy, self.ledger, self.entropy, self.notify = me, plans, policy, ledger, entropy, notify
         self.coordinator = me.roster.with_role("coordinator")[0].party
@@ -131,13 +138,14 @@ class Attendant:
 
     # What a client adds.
 
-    def _check(self, describe: Describe, opened: Round) -> None:
-        """Look at a description before anything of it is entered in the ledger."""
+    def _check(self, describe: Describe, opened: Round) -> Model | None:
+        """Look at a description before anything of it is entered in the ledger; gives the model that came with it."""
         # > Only clients are sent a model (TR-M5).
         if describe.model is not None:
             raise InvalidMessage("TR-M5", "a model was sent to a party that trains none", culprits=[self.coordinator])
+        return None
 
-    def _seated(self, seat: Seat, describe: Describe, now: float) -> list[Packet]:
+    def _seated(self, seat: Seat, now: float) -> list[Packet]:
         """A round has begun."""
         return []
 
@@ -160,7 +168,7 @@ class Attendant:
         early, self._early = self._early, []
         sent = self._step(seat, seat.endpoint.start, now)
         if self.seat is seat:
-            sent += self._seated(seat, describe, now)
+            sent += self._seated(seat, now)
         for kept in early:
             if kept.header.rd == rd:
                 sent += self.receive(kept, now)
@@ -174,12 +182,14 @@ class Attendant:
         # > A party takes part only in protocols that it has (TR-C1).
         if made is None:
             spoken = ", ".join(sorted(self.plans)) or "none"
-            raise InvalidMessage("TR-C1", f"protocol {described.protocol!r} is not spoken here; spoken: {spoken}", culprits=[self.coordinator])
+            raise InvalidMessage(
+                "TR-C1", f"protocol {described.protocol!r} is not spoken here; spoken: {spoken}", culprits=[self.coordinator]
+            )
         plan = made.from_description(described)
-        self._check(describe, opened)
+        model = self._check(describe, opened)
         self._enter(opened)
         role = plan.role(opened, self.me, policy=self.policy, ledger=self.ledger, entropy=self.entropy)
-        return Seat(opened, plan, Endpoint(role, opened, self.me, made.CODEC), role.phase, now)
+        return Seat(opened, plan, Endpoint(role, opened, self.me, made.CODEC), role.phase, now, model)
 
     def _enter(self, opened: Round) -> None:
         ctx = opened.ctx
@@ -203,7 +213,7 @@ class Attendant:
         # > A receipt is about the round that its envelope names (TR-C3).
         if round_digest(receipt.round.raw) != packet.header.rd:
             raise InvalidMessage("TR-C3", "a receipt of another round than its envelope's", culprits=[self.coordinator])
-        verify_receipt(receipt, self.plans)
+        verify_receipt(receipt)
         if self.seat is not None and self.seat.opened.ctx.rd == packet.header.rd:
             self.seat = None
         if self._known == packet.header.rd:
@@ -233,7 +243,9 @@ class Attendant:
         body = unpack(packet, self.me.roster, me=self.me.party)
         # > Descriptions, receipts and ends come from the coordinator alone (TR-C4).
         if packet.header.sender != self.coordinator:
-            raise InvalidMessage("TR-C4", f"{packet.header.kind} from {packet.header.sender}, who is not the coordinator", culprits=[packet.header.sender])
+            raise InvalidMessage(
+                "TR-C4", f"{packet.header.kind} from {packet.header.sender}, who is not the coordinator", culprits=[packet.header.sender]
+            )
         return body
 
     # The protocol's messages.
@@ -282,7 +294,7 @@ def abort(code: str, reason: str) -> Abort:
     return Abort(code[:64], "".join(letter if letter.isprintable() else " " for letter in reason)[:500])
 
 
-def verify_receipt(receipt: Receipt, plans: Plans) -> None:
+def verify_receipt(receipt: Receipt) -> None:
     """Check a receipt as its protocol asks. Raises InvalidMessage.
 
     A protocol in which nobody agrees on the set (plaintext) leaves only the coordinator's word, which the envelope carries.

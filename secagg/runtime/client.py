@@ -62,10 +62,9 @@ class Client(Attendant):
     """One update at a time: it goes into the round it was trained for, into every new attempt of that round, and in a buffered
     task into a later batch that still takes its model version."""
 
-    def __init__(self, *args: Any, expectation: Expectation = Expectation(), **kwargs: Any) -> None:
+    def __init__(self, *args: Any, expectation: Expectation | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.expectation = expectation
-        self._arrived: Model | None = None
+        self.expectation = expectation or Expectation()
         self._offered: Offer | None = None
         self._update: _Update | None = None
         self._missed: set[int] = set()
@@ -80,28 +79,30 @@ class Client(Attendant):
             raise LocalProtocolError(f"round {offer.round} has this client's update already")
         self._update = _Update(offer, values, weight)
         seat = self.seat
-        if seat is not None and not seat.contributed and self._may_join(self._update, seat) is not None:
-            return self._contribute(self._update, seat, now)
-        if offer.round in self._missed or (seat is not None and seat.opened.ctx.round > offer.round and len(seat.opened.description.inputs) == 1):
+        if seat is not None and not seat.contributed and (given := self._may_join(self._update, seat)) is not None:
+            return self._contribute(self._update, given, seat, now)
+        if seat is not None and seat.opened.ctx.round > offer.round and not seat.contributed:
             self._miss(offer.round, "the update came after its batch was closed")
             self._update = None
         return []
 
     # What `Attendant` asks of a client.
 
-    def _check(self, describe: Describe, opened: Round) -> None:
+    def _check(self, describe: Describe, opened: Round) -> Model | None:
         described = opened.description
         if describe.model is None:
             raise InvalidMessage("TR-M2", "the description came without its model", culprits=[self.coordinator])
         model = Model.parse(describe.model, limit=described.values)
         self.expectation.check(model, described)
-        self._arrived = model
+        return model
 
-    def _seated(self, seat: Seat, describe: Describe, now: float) -> list[Packet]:
-        model, self._arrived = self._arrived, None
-        assert model is not None  # `_check` has just put it there
-        ctx, first = seat.opened.ctx, seat.opened.description.inputs[0]
-        offer = Offer(ctx.task, ctx.round, first.version, first.model, model, seat.opened.description.encoding.max_weight // first.factor)
+    def _seated(self, seat: Seat, now: float) -> list[Packet]:
+        if seat.model is None:
+            return []
+        ctx, described = seat.opened.ctx, seat.opened.description
+        first = described.inputs[0]
+        offer = Offer(ctx.task, ctx.round, first.version, first.model, seat.model, described.encoding.max_weight // first.factor)
+        seat.model = None
         sent = self._resume(seat, now)
         if self._offered is None or (self._offered.round, self._offered.digest) != (offer.round, offer.digest):
             self._offered = offer
@@ -115,7 +116,8 @@ class Client(Attendant):
                 self._update = None
         elif self.me.party in receipt.round.description.cohort:
             sent = self._update is not None and self._update.sent_in == number
-            self._miss(number, "the update had not reached every server when the batch was closed" if sent else "no update had come by then")
+            late = "the update had not reached every server when the batch was closed"
+            self._miss(number, late if sent else "no update had come when the batch was closed")
             if sent:
                 self._update = None
 
@@ -134,8 +136,8 @@ class Client(Attendant):
         update = self._update
         if update is None:
             return []
-        if self._may_join(update, seat) is not None:
-            return self._contribute(update, seat, now)
+        if (given := self._may_join(update, seat)) is not None:
+            return self._contribute(update, given, seat, now)
         if not update.sent_in:
             self._miss(update.offer.round, "the update came after its batch was closed, and no later batch takes its model version")
         self._update = None
@@ -152,9 +154,7 @@ class Client(Attendant):
         # > An update goes into a later round only where the description takes several model versions, and only once.
         return found if len(described.inputs) > 1 and not update.sent_in else None
 
-    def _contribute(self, update: _Update, seat: Seat, now: float) -> list[Packet]:
-        given = self._may_join(update, seat)
-        assert given is not None  # both callers have asked
+    def _contribute(self, update: _Update, given: Input, seat: Seat, now: float) -> list[Packet]:
         if seat.phase in ("done", "failed"):
             return []
         opened = seat.opened
@@ -172,4 +172,3 @@ class Client(Attendant):
         self._missed.add(number)
         log.warning("%s is not part of round %d: %s", self.me.party, number, reason)
         self.notify(Missed(number, reason))
-

@@ -19,6 +19,9 @@ Read = Callable[[], Awaitable[bytes | None]]
 Write = Callable[[bytes], Awaitable[None]]
 Deliver = Callable[[Packet], Awaitable[None]]
 
+_ANSWERS = 10_000
+"""Short frames that may wait to be written: an honest peer reads while it sends."""
+
 SERVICE, METHOD = "secagg.wire.v1.Hub", "Attend"
 
 
@@ -97,10 +100,10 @@ class Connection:
             raw = await self._read()
             if raw is None:
                 raise TransportError("the other end closed the connection")
-            self._last = monotonic()
-            if raw[:1] != bytes([Kind.PART]):
-                await self._throttle()
+            self._last, before = monotonic(), link.outbound.acknowledged
             packet = link.take(raw, self._answer)
+            if raw[0] != Kind.PART and link.outbound.acknowledged == before:
+                await self._throttle()
             if packet is not None:
                 await self._deliver(packet)
             if link.outbound.empty:
@@ -124,5 +127,7 @@ class Connection:
             await asyncio.sleep(-self._allowance / self._limits.packets_per_second)
 
     def _answer(self, raw: bytes) -> None:
+        if len(self._answers) > _ANSWERS:
+            raise TransportError("the other end sends and does not read")
         self._answers.append(raw)
         self._wake.set()

@@ -1,7 +1,7 @@
 """The coordinator in one task, without I/O: it describes an attempt, collects, and publishes or aborts.
 
-    open ─▶ Describe to all ─▶ the collector's messages ─▶ a Sum ─▶ publish ─▶ Publish to all
-                                                        └▶ SessionAborted ─▶ Abort to all
+open ─▶ Describe to all ─▶ the collector's messages ─▶ a Sum ─▶ publish ─▶ Publish to all
+                                                    └▶ SessionAborted ─▶ Abort to all
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Coordinator:
         # Whatever the protocol's own deadlines are, no attempt lasts longer than its two periods and a little more.
         self._last = now + description.submit_seconds + 4 * description.finish_seconds
         sent = [packet for name in (*description.servers, *description.cohort) for packet in self.describe(name)]
-        return sent + self._step(self._endpoint.start, now)
+        return sent + self._step(self._endpoint, self._endpoint.start, now)
 
     def describe(self, name: PartyId) -> list[Packet]:
         """The description for one party: again for one that comes back during the attempt."""
@@ -73,11 +73,12 @@ class Coordinator:
     def receive(self, packet: Packet, now: float) -> list[Packet]:
         """Take one packet. A bad one is logged and counted against its sender; the attempt goes on for the rest."""
         try:
-            if self._endpoint is None or self.opened is None or not self.open:
+            endpoint, opened = self._endpoint, self.opened
+            if endpoint is None or opened is None or not self.open:
                 return []
             if packet.header.kind == Abort.KIND:
-                return self._leave(packet)
-            return self._step(lambda: self._receive(packet), now)
+                return self._leave(packet, opened)
+            return self._step(endpoint, lambda: endpoint.receive(packet), now)
         except PeerError as refused:
             log.warning("refused %s from %s: %s", packet.header.kind, packet.header.sender, refused)
             for name in refused.culprits:
@@ -99,7 +100,7 @@ class Coordinator:
         if now >= self._last:
             return self.stop(SessionAborted("the attempt took longer than its two periods allow"))
         self._since = now
-        return self._step(self._endpoint.expire, now)
+        return self._step(self._endpoint, self._endpoint.expire, now)
 
     def publish(self, result: bytes, weight: int) -> tuple[Receipt, list[Packet]]:
         """Sign the receipt of the sum that was opened, for everybody of the attempt."""
@@ -120,14 +121,9 @@ class Coordinator:
         log.warning("round %d, attempt %d is aborted: %s", opened.ctx.round, opened.ctx.attempt, failure)
         return abort_packets(self.me, opened, str(failure))
 
-    def _receive(self, packet: Packet) -> list[Packet]:
-        assert self._endpoint is not None  # `receive` has looked
-        return self._endpoint.receive(packet)
-
-    def _leave(self, packet: Packet) -> list[Packet]:
+    def _leave(self, packet: Packet, opened: Round) -> list[Packet]:
         """A party leaves the attempt. The sum does without a client; without a server it does not open."""
-        opened, header = self.opened, packet.header
-        assert opened is not None  # `receive` has looked
+        header = packet.header
         check_round(header, opened.ctx)
         told = Abort.from_wire(unpack(packet, self.me.roster, me=self.me.party), packet.payload)
         # > A party ends its own part in a round and nobody else's (TR-C6).
@@ -139,9 +135,7 @@ class Coordinator:
             return []
         return self.stop(SessionAborted(f"{header.sender} left: {told.code}: {told.reason}", needed=len(opened.description.servers)))
 
-    def _step(self, act: Callable[[], Sequence[Packet]], now: float) -> list[Packet]:
-        endpoint = self._endpoint
-        assert endpoint is not None  # callers have looked
+    def _step(self, endpoint: Endpoint, act: Callable[[], Sequence[Packet]], now: float) -> list[Packet]:
         try:
             sent = list(act())
         except SessionAborted as aborted:

@@ -21,7 +21,6 @@ from secagg.runtime.limits import Limits
 from secagg.runtime.link import Goodbye, Link
 from secagg.runtime.runner import Runner
 from secagg.runtime.spool import Spool
-from secagg.types import PartyId
 
 log = logging.getLogger("secagg.runtime")
 _REFUSALS = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED)
@@ -54,16 +53,16 @@ class Dialler:
         self._address, self._me, self._tls, self._limits, self._over = address, me, tls, limits, over
         self._hub = me.roster.with_role("coordinator")[0].party
         self.link = Link(me.roster.hash, limits, spool, wanted)
-        self.runner: Runner | None = None
         self.connected = False
         self.trouble = "not dialled yet"
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._runner: Runner
         self._closing = False
 
     def start(self, runner: Runner) -> None:
         """Begin to dial, for this agent."""
-        self.runner = runner
+        self._runner = runner
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def carry(self, packet: Packet) -> None:
@@ -89,8 +88,7 @@ class Dialler:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        if self.runner is not None:
-            await self.runner.stop()
+            await self._runner.stop()
 
     async def _run(self) -> None:
         pause = self._limits.retry_first
@@ -99,7 +97,7 @@ class Dialler:
                 await self._connect()
             except Goodbye as bye:
                 if bye.code == ENDED:
-                    await self._caught_up()
+                    await self._runner.idle()
                     self._over(None)
                     return
                 self._note(bye)
@@ -120,10 +118,6 @@ class Dialler:
             await asyncio.sleep(pause * int.from_bytes(os.urandom(4), "little") / 2**32)
             pause = min(2 * pause, self._limits.retry_last)
 
-    async def _caught_up(self) -> None:
-        if self.runner is not None:
-            await self.runner.idle()
-
     def _note(self, trouble: Exception) -> None:
         self.trouble = str(trouble)
         log.log(logging.WARNING if self.connected else logging.INFO, "%s: no connection to the hub: %s", self._me.party, trouble)
@@ -133,19 +127,18 @@ class Dialler:
         # Parties know the hub by its name in the roster, wherever it lives: certificates need no host names.
         options = [*channel_options(self._limits), ("grpc.ssl_target_name_override", str(self._hub)), ("grpc.enable_retries", 0)]
         async with grpc.aio.secure_channel(self._address, credentials, options=options) as channel:
-            call = channel.stream_stream(f"/{SERVICE}/{METHOD}")()
+            call = channel.stream_stream(f"/{SERVICE}/{METHOD}")()  # type: ignore[call-arg]  # the stubs ask for what has defaults
             await self._attend(call)
 
     async def _attend(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
         async def read() -> bytes | None:
             raw = await call.read()
-            return None if raw is grpc.aio.EOF else raw
+            return raw if isinstance(raw, bytes) else None
 
         async def deliver(packet: Packet) -> None:
-            assert self.runner is not None  # `start` came first
-            self.runner.put(packet)
+            self._runner.put(packet)
             # What may come next depends on the description, so it is taken in before the next frame is read.
-            await (self.runner.idle() if packet.header.kind == Describe.KIND else self.runner.room())
+            await (self._runner.idle() if packet.header.kind == Describe.KIND else self._runner.room())
 
         await call.write(self.link.hello().to_frame())
         async with asyncio.timeout(self._limits.hello_seconds):
@@ -165,4 +158,3 @@ class Dialler:
         finally:
             self._connection = None
             call.cancel()
-

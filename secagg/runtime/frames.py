@@ -1,16 +1,16 @@
 """Frames: what one message of the gRPC stream is. 16 bytes of header, then a body of at most one chunk or one envelope.
 
-    byte 0      kind
-    bytes 1–3   zero
-    bytes 4–7   part, little-endian
-    bytes 8–15  sequence number of the packet, little-endian
+byte 0      kind
+bytes 1–3   zero
+bytes 4–7   part, little-endian
+bytes 8–15  sequence number of the packet, little-endian
 
-    HELLO   first in each direction: version, incarnations, roster, and what has been received so far
-    OPEN    a packet begins: 8 bytes payload size, then the envelope
-    PART    chunk `part` of its payload
-    ACK     every packet before this sequence number is held
-    REFUSE  this packet is not taken; body: code, zero byte, reason
-    BYE     the connection ends on purpose; body as for REFUSE
+HELLO   first in each direction: version, incarnations, roster, and what has been received so far
+OPEN    a packet begins: 8 bytes payload size, then the envelope
+PART    chunk `part` of its payload
+ACK     every packet before this sequence number is held
+REFUSE  this packet is not taken; body: code, zero byte, reason
+BYE     the connection ends on purpose; body as for REFUSE
 """
 
 from __future__ import annotations

@@ -122,4 +122,3 @@ def _replace(path: Path, data: bytes) -> None:
         raise ConfigError(f"cannot write {path}: {refused.strerror}") from refused
     finally:
         partial.unlink(missing_ok=True)
-

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -80,7 +81,8 @@ class Hub:
         server = grpc.aio.server(options=options, maximum_concurrent_rpcs=4 * len(self._me.roster.members) + 16)
         method = grpc.stream_stream_rpc_method_handler(self._attend)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: method}),))
-        credentials = grpc.ssl_server_credentials(**self._tls.server_arguments())
+        arguments: dict[str, Any] = self._tls.server_arguments()
+        credentials = grpc.ssl_server_credentials(**arguments)
         try:
             port = server.add_secure_port(address, credentials)
         except RuntimeError as refused:
@@ -178,8 +180,8 @@ class Hub:
 
     async def _serve(self, party: PartyId, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         async def read() -> bytes | None:
-            raw = await context.read()
-            return None if raw is grpc.aio.EOF else raw
+            raw: object = await context.read()
+            return raw if isinstance(raw, bytes) else None
 
         line = self._line(party)
         hello = await self._greeting(read)
@@ -243,4 +245,3 @@ class Hub:
 
     def _is_party(self, name: PartyId) -> bool:
         return any(member.party == name for member in self._me.roster.members)
-

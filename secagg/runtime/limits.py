@@ -12,7 +12,6 @@ class Limits:
     Attributes:
         spool_from: payloads of at least this many bytes lie in a file of the spool folder, not in memory.
         memory_per_peer: bytes of envelopes and small payloads that may wait for one peer that is away.
-        spool_per_sender: bytes of spool files that one sender may fill at a time; 0: what the round implies.
         packets_per_peer: packets that may wait for one peer.
         packets_per_second: packets taken from one connection in the long run; faster senders are slowed down, not cut off.
         burst: packets taken at once before that.
@@ -28,10 +27,9 @@ class Limits:
 
     spool_from: int = 4 << 20
     memory_per_peer: int = 64 << 20
-    spool_per_sender: int = 0
     packets_per_peer: int = 65_536
-    packets_per_second: float = 200.0
-    burst: int = 2_048
+    packets_per_second: float = 1_000.0
+    burst: int = 4_096
     refusals: int = 64
     hello_seconds: float = 10.0
     stall_seconds: float = 30.0

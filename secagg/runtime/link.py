@@ -58,6 +58,11 @@ class Outbound:
         self.held += size
 
     @property
+    def acknowledged(self) -> int:
+        """How many packets the peer has taken or refused."""
+        return self._first
+
+    @property
     def empty(self) -> bool:
         return not self._queue
 
@@ -70,9 +75,8 @@ class Outbound:
         size = packet.payload.size if packet.payload is not None else 0
         # Position counts the envelope as part 0, so that chunk i of the payload is part i + 1.
         self._next = Position(seq + 1, 0) if part == chunk_count(size) else Position(seq, part + 1)
-        if part == 0:
+        if part == 0 or packet.payload is None:
             return open_frame(seq, packet.envelope, size)
-        assert packet.payload is not None  # a size above zero came from it
         return frame(Kind.PART, seq, part - 1, packet.payload.chunk(part - 1))
 
     def acknowledge(self, seq: int) -> None:
@@ -252,7 +256,7 @@ class Link:
                 self.outbound.acknowledge(parsed.seq)
             case Kind.REFUSE:
                 header, (code, reason) = self.outbound.refused(parsed.seq), parse_text(parsed)
-                log.warning("%s was not taken: %s: %s", header.kind if header is not None else "a packet", code, reason)
+                log.info("%s was not taken: %s: %s", header.kind if header is not None else "a packet", code, reason)
             case Kind.BYE:
                 code, reason = parse_text(parsed)
                 raise Goodbye(code, reason)

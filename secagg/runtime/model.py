@@ -1,9 +1,9 @@
 """How a model travels with a round description, and when a party accepts it.
 
-    4 bytes  length n of the layout, little-endian          0 bytes …
-    n bytes  the layout, whose digest stands in the description
-    padding  zero bytes up to a multiple of 64
-    the values: float32, little-endian, in layout order; `model_digest` of them stands in the description
+4 bytes  length n of the layout, little-endian          0 bytes …
+n bytes  the layout, whose digest stands in the description
+padding  zero bytes up to a multiple of 64
+the values: float32, little-endian, in layout order; `model_digest` of them stands in the description
 """
 
 from __future__ import annotations
@@ -95,13 +95,12 @@ class Expectation:
             raise InvalidMessage("TR-M2", "the model that came with the round is not the one that its description names", culprits=blame)
         # > A party takes no round over other tensors than its own (TR-M3).
         if not self._fits(model.layout):
-            raise InvalidMessage("TR-M3", "the round is over other tensor names, shapes, dtypes or bound facts than this party trains", culprits=blame)
+            raise InvalidMessage("TR-M3", "the round is over other tensors or bound facts than this party trains", culprits=blame)
         # > A party takes no round over another base model than its own (TR-M4).
         if self.base_model is not None and self.base_model != described.base_model:
+            theirs, own = described.base_model.hex()[:16], self.base_model.hex()[:16]
             raise InvalidMessage(
-                "TR-M4",
-                f"the round is over base model {described.base_model.hex()[:16]}…, this party holds {self.base_model.hex()[:16]}…: load the same file",
-                culprits=blame,
+                "TR-M4", f"the round is over base model {theirs}…, this party holds {own}…: load the same file", culprits=blame
             )
 
     def _fits(self, layout: Layout) -> bool:

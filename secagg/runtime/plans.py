@@ -19,8 +19,8 @@ class Installed(Mapping[str, type[Plan]]):
     """The installed plan classes by protocol name; each is imported when a round first asks for it."""
 
     def __init__(self, policy: Policy) -> None:
-        found = {point.name: point for point in entry_points(group=GROUP)}
-        self._points: dict[str, EntryPoint] = {name: point for name, point in found.items() if not policy.protocols or name in policy.protocols}
+        allowed = [point for point in entry_points(group=GROUP) if not policy.protocols or point.name in policy.protocols]
+        self._points: dict[str, EntryPoint] = {point.name: point for point in allowed}
 
     def __getitem__(self, name: str) -> type[Plan]:
         point = self._points[name]

@@ -10,7 +10,7 @@ from secagg.errors import SecAggError
 from secagg.pki import load_tls
 from secagg.runtime import driver
 from secagg.runtime.admission import PartyAdmission
-from secagg.runtime.attendant import Attendant, Ended, Event
+from secagg.runtime.attendant import Attendant, Ended, Event, ignore
 from secagg.runtime.dialler import Dialler
 from secagg.runtime.limits import Limits
 from secagg.runtime.runner import Runner
@@ -24,7 +24,8 @@ class Presence:
 
     def __init__(self, address: str, agent: Attendant, spool: Spool, limits: Limits) -> None:
         self._agent, self._closed = agent, False
-        self._notify: Callable[[Event], None] = lambda event: None
+        self._notify: Callable[[Event], None] = ignore
+        self._runner: Runner
         self._dialler = Dialler(
             address, agent.me, load_tls(agent.me), limits=limits, spool=spool, wanted=PartyAdmission(agent).check, over=self._over
         )
@@ -41,9 +42,7 @@ class Presence:
 
     def call(self, act: Callable[[float], tuple[T, list[Packet]]]) -> T:
         """Run `act(now)` between two packets of the agent and send what it gives."""
-        runner = self._dialler.runner
-        assert runner is not None  # `start` came first
-        return driver.call(runner.call(act))
+        return driver.call(self._runner.call(act))
 
     def close(self) -> None:
         """Leave; what is on its way is sent first. Safe to call twice."""
@@ -52,7 +51,8 @@ class Presence:
             driver.call(self._dialler.close())
 
     async def _start(self) -> None:
-        self._dialler.start(Runner(self._agent.me.party, self._agent, self._dialler.carry))
+        self._runner = Runner(self._agent.me.party, self._agent, self._dialler.carry)
+        self._dialler.start(self._runner)
 
     def _over(self, error: SecAggError | None) -> None:
         self._notify(Ended() if error is None else error)

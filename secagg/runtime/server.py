@@ -40,6 +40,7 @@ from secagg.wire.parse import parse
 from secagg.wire.v1 import common_pb2 as pb
 
 log = logging.getLogger("secagg.runtime")
+_LATE = "no update had come when the batch was closed"
 _AGAIN = 10.0
 """Seconds that a new attempt gives clients at least: those that have trained only have to send again."""
 
@@ -165,7 +166,7 @@ class Server:
     async def _finish(self, ended: bool) -> None:
         if self._coordinator.open:
             failure = SessionAborted("the hub was closed")
-            await self._runner.call(lambda now: (None, self._coordinator.stop(failure)))
+            await self._runner.call(lambda _: (None, self._coordinator.stop(failure)))
         if ended:
             for packet in self._endings():
                 self._hub.route(packet)
@@ -182,10 +183,10 @@ class Server:
 
     def _arrived(self, party: PartyId) -> None:
         """A party that remembers nothing is there: it needs the description of the attempt under way."""
-        asyncio.get_running_loop().create_task(self._runner.call(lambda now: (None, self._coordinator.describe(party))))  # noqa: RUF006
+        asyncio.get_running_loop().create_task(self._runner.call(lambda _: (None, self._coordinator.describe(party))))
 
     def _notice(self) -> None:
-        asyncio.get_running_loop().create_task(self._wake())  # noqa: RUF006
+        asyncio.get_running_loop().create_task(self._wake())
 
     async def _wake(self) -> None:
         async with self._changed:
@@ -197,24 +198,24 @@ class Server:
         now = driver.clock()
         connected = frozenset(name for name in connected if roster.member(name).valid_at(now))
         clients = tuple(member.party for member in roster.with_role("client") if member.party in connected)
-        servers = [member.party for role in ("aggregator", "keyholder") for member in roster.with_role(role)]  # type: ignore[arg-type]
+        servers = [member.party for role in ("aggregator", "keyholder") for member in roster.with_role(role)]
         return clients, tuple(name for name in servers if name not in connected)
 
-    async def _gather(self, clients: int, timeout: float, *, organisations: int = 0) -> tuple[PartyId, ...]:
+    async def _gather(self, clients: int, wait: float, *, organisations: int = 0) -> tuple[PartyId, ...]:
         def enough() -> bool:
             there, missing = self._there()
             behind = {self._me.roster.member(name).organisation for name in there}
             return not missing and len(there) >= clients and len(behind) >= organisations
 
         try:
-            async with asyncio.timeout(timeout), self._changed:
+            async with asyncio.timeout(wait), self._changed:
                 await self._changed.wait_for(enough)
         except TimeoutError:
             there, servers = self._there()
             away = [member.party for member in self._me.roster.with_role("client") if member.party not in there]
             needed = max(clients, organisations)
             raise SessionAborted(
-                f"after {timeout:g} seconds {len(there)} clients are there, {needed} needed"
+                f"after {wait:g} seconds {len(there)} clients are there, {needed} needed"
                 f"; missing servers: {', '.join(servers) or 'none'}; clients away: {', '.join(away) or 'none'}",
                 answered=there,
                 needed=needed,
@@ -271,7 +272,7 @@ class Server:
             receipt=receipt,
             round=number,
             attempt=attempt,
-            left={name: coordinator.left.get(name, "no update had come when the batch was closed") for name in cohort if name not in included},
+            left={name: coordinator.left.get(name, _LATE) for name in cohort if name not in included},
             bytes_up=_since(hub.bytes_from, up),
             bytes_down=_since(hub.bytes_to, down),
             seconds=ended - began,
@@ -281,7 +282,7 @@ class Server:
     async def _open(self) -> tuple[Opened, Receipt]:
         task, coordinator = self._task, self._coordinator
 
-        def publish(now: float) -> tuple[tuple[Opened, Receipt], list[Packet]]:
+        def publish(_: float) -> tuple[tuple[Opened, Receipt], list[Packet]]:
             total, described = coordinator.total, coordinator.opened
             if total is None or described is None:
                 raise SessionAborted("the attempt ended without a sum")
@@ -295,7 +296,7 @@ class Server:
             return await self._runner.call(publish)
         except InvalidMessage as refused:
             failure = SessionAborted(str(refused))
-            await self._runner.call(lambda now: (None, coordinator.stop(failure)))
+            await self._runner.call(lambda _: (None, coordinator.stop(failure)))
             raise
 
     def _save(self) -> None:
@@ -303,8 +304,9 @@ class Server:
 
     def _explained(self, failure: SessionAborted) -> SessionAborted:
         """The failure, with what is known of those who left."""
-        reasons = "; ".join(f"{party} left: {reason}" for party, reason in sorted(self._coordinator.left.items()) if reason not in str(failure))
-        return SessionAborted(f"{failure}{'; ' if reasons else ''}{reasons}", answered=failure.answered, needed=failure.needed)
+        left = sorted(self._coordinator.left.items())
+        text = "; ".join([str(failure), *(f"{party} left: {reason}" for party, reason in left if reason not in str(failure))])
+        return SessionAborted(text, answered=failure.answered, needed=failure.needed)
 
 
 def _since(now: Mapping[PartyId, int], before: Mapping[PartyId, int]) -> dict[PartyId, int]:
@@ -376,7 +378,7 @@ def serve(
     ]
     _raise_file_limit(len(identity.roster.members))
     server = Server(made, coordinator, record, dict(model), attempts)
-    driver.call(server._start(address, attendants, load_tls(identity), home, bounds))  # noqa: SLF001  # its other half
+    driver.call(server._start(address, attendants, load_tls(identity), home, bounds))  # its other half
     return server
 
 

@@ -20,7 +20,7 @@ from secagg.ledger import Ledger
 from secagg.policy import Policy
 from secagg.receipt import Receipt
 from secagg.roles import Plan
-from secagg.runtime.attend import Attendance, attend
+from secagg.runtime.attendance import Attendance, attend
 from secagg.runtime.attendant import Ended, Published, Refused
 from secagg.runtime.client import Client, Finished, Missed, Offer
 from secagg.runtime.home import Home
@@ -107,8 +107,8 @@ class Session:
         offer = self._given
         if offer is None:
             raise LocalProtocolError("no round has begun: take a model from `rounds()` first")
-        if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= offer.max_weight:
-            raise ConfigError(f"weight {weight!r} lies outside 1 … {offer.max_weight}, which this round allows: count examples in larger units")
+        if isinstance(weight, bool) or not 1 <= weight <= offer.max_weight:
+            raise ConfigError(f"weight {weight!r} lies outside 1 … {offer.max_weight} of this round: count examples in larger units")
         values = offer.model.layout.flatten(update)
 
         def submit(now: float) -> tuple[None, list[Packet]]:
@@ -212,5 +212,5 @@ def join(
     beside = attend(address, identity=aggregator, policy=policy, plans=plans, limits=limits) if aggregator is not None else None
     presence = Presence(address, client, home.spool(bounds), bounds)
     session = Session(client, presence, like, beside)
-    presence.start(session._notice)  # noqa: SLF001  # its other half
+    presence.start(session._notice)  # its other half
     return session

@@ -104,5 +104,5 @@ class Task:
             raise InvalidMessage("TR-C7", str(refused)) from refused
         # > The sum counts as many updates as the set has parties (TR-C7).
         if decoded.count != len(total.included):
-            raise InvalidMessage("TR-C7", f"the sum counts {decoded.count} updates and the set has {len(total.included)}: it is not released")
+            raise InvalidMessage("TR-C7", f"the sum counts {decoded.count} updates, the set has {len(total.included)}: it is not released")
         return Opened(decoded.mean, decoded.weight)

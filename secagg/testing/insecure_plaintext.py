@@ -85,6 +85,13 @@ class Client:
         self._round, self._me, self._ledger, self._entropy = opened, me, ledger, entropy
         self.phase = "ready"
 
+    @property
+    def state(self) -> object:
+        return self.phase
+
+    def resume(self, state: object) -> None:
+        raise LocalProtocolError("a plaintext round keeps no state over a restart")
+
     def start(self) -> Sequence[Outgoing]:
         return []
 
@@ -119,6 +126,13 @@ class Collector:
     @property
     def patience(self) -> float | None:
         return self._described.submit_seconds if self.phase == "gathering" else None
+
+    @property
+    def state(self) -> object:
+        return self.phase
+
+    def resume(self, state: object) -> None:
+        raise LocalProtocolError("a plaintext round keeps no state over a restart")
 
     def start(self) -> Sequence[Outgoing]:
         return []
@@ -158,6 +172,7 @@ class Plan:
 
     PROTOCOL: ClassVar[str] = "insecure-plaintext"
     CODEC: ClassVar[Codec] = Codec(Update)
+    STATES: ClassVar[tuple[type, ...]] = ()
 
     clients: int
     clip: float | tuple[float, ...] = 1.0

@@ -99,5 +99,5 @@ def attend(
     attendant = Attendant(identity, plans=spoken(plans, chosen), policy=chosen, ledger=home.ledger(ledger), entropy=os.urandom)
     presence = Presence(address, attendant, home.spool(bounds), bounds)
     attendance = Attendance(presence)
-    presence.start(attendance._notice)  # noqa: SLF001  # its other half
+    presence.start(attendance._notice)  # its other half
     return attendance
