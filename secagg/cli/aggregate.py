@@ -23,6 +23,7 @@ _LOOK = 0.5
 
 def aggregate(file: Annotated[Path, typer.Argument(help="TOML file of the aggregator or key holder.")], as_json: Json = False) -> None:
     """Attend the hub's rounds as an aggregator or key holder."""
+    from secagg.cli import plans
     from secagg.cli.results import ResultFolder
     from secagg.cli.signals import stoppable
     from secagg.config import AggregatorSettings, load
@@ -35,7 +36,13 @@ def aggregate(file: Annotated[Path, typer.Argument(help="TOML file of the aggreg
     kept = ResultFolder(settings.results.folder) if settings.results is not None else None
     with (
         stoppable(),
-        attend(settings.hub.address, identity=identity, policy=settings.policy.policy(), state=settings.party.state) as attendance,
+        attend(
+            settings.hub.address,
+            identity=identity,
+            policy=settings.policy.policy(),
+            plans=plans.spoken(),
+            state=settings.party.state,
+        ) as attendance,
     ):
         out.say(f"{identity.party} attends {settings.hub.address}; Ctrl-C leaves.")
         out.record({"attending": settings.hub.address, "party": identity.party})

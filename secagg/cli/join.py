@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def join(file: Annotated[Path, typer.Argument(help="TOML file of the client.")], as_json: Json = False) -> None:
     """Take part as a client: train with the callable that the file names, and submit what changed."""
+    from secagg.cli import plans
     from secagg.cli.results import ResultFolder
     from secagg.cli.signals import stoppable
     from secagg.cli.training import Trainer
@@ -40,6 +41,7 @@ def join(file: Annotated[Path, typer.Argument(help="TOML file of the client.")],
             identity=identity,
             policy=settings.policy.policy(),
             base_model=trainer.base_model,
+            plans=plans.spoken(),
             aggregator=aggregator,
             state=settings.party.state,
         ) as session,

@@ -84,6 +84,8 @@ class Output:
         status = exit_status(error)
         message = "interrupted" if status == INTERRUPTED else str(error) or type(error).__name__
         self.record({"error": {"kind": type(error).__name__, "message": message, **_details(error)}, "exit": status})
+        for note in getattr(error, "__notes__", ()):
+            _console(sys.stderr).print(note, soft_wrap=True)
         _console(sys.stderr).print(f"secagg: {' '.join(message.split())}", style="red", soft_wrap=True)
         return status
 

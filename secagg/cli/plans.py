@@ -21,9 +21,7 @@ _SHIPPED = {"additive": "protocols.additive:Plan"}
 
 def find(name: str) -> type[Plan]:
     """The plan class of the protocol called `name`. Raises ConfigError."""
-    found = {point.name: point for point in entry_points(group=GROUP)}
-    for shipped, value in _SHIPPED.items():
-        found.setdefault(shipped, EntryPoint(shipped, value, GROUP))
+    found = _shipped() | {point.name: point for point in entry_points(group=GROUP)}
     if name not in found:
         raise ConfigError(f"no protocol {name!r} is installed: {suggestion(name, list(found))}")
     try:
@@ -31,6 +29,11 @@ def find(name: str) -> type[Plan]:
     except (ImportError, AttributeError) as refused:
         raise ConfigError(f"protocol {name!r} does not load: {refused}: install the extra that it needs") from refused
     return plan
+
+
+def spoken() -> list[type[Plan]] | None:
+    """What a party speaks: None for all that is installed, or what the source tree has if nothing is."""
+    return None if entry_points(group=GROUP) else [find(name) for name in _SHIPPED]
 
 
 def build(table: Protocol, roster: Roster, path: Path) -> Plan:
@@ -54,6 +57,10 @@ def build(table: Protocol, roster: Roster, path: Path) -> Plan:
     except (TypeError, ValueError) as refused:  # ConfigError is a ValueError
         key = next((name for name in given if name in str(refused)), "name")
         raise ConfigError(f"{_place(path, key)}: [protocol]: {refused}") from refused
+
+
+def _shipped() -> dict[str, EntryPoint]:
+    return {name: EntryPoint(name, value, GROUP) for name, value in _SHIPPED.items()}
 
 
 def _value(key: str, value: Any) -> Any:  # noqa: ANN401  # whatever TOML holds

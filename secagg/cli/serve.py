@@ -50,12 +50,23 @@ def serve(file: Annotated[Path, typer.Argument(help="TOML file of the coordinato
             finish=settings.rounds.finish,
         ) as server,
     ):
-        if done:
-            server.publish(model)  # what this folder keeps is ahead of, or the same as, what the hub remembers
-            out.say(f"Going on after round {done} of task {settings.task.name}.")
+        model = _resume(out, server, done, model)
         out.say(f"Listening on {server.address} as {identity.party}, for task {settings.task.name}.")
         out.record({"listening": server.address, "party": identity.party, "task": settings.task.name, "round": server.round})
         _run(out, server, settings, kept, model)
+
+
+def _resume(out: Output, server: Server, done: int, kept: State) -> State:
+    """The model to go on from: the kept one, written before it is published, unless the hub remembers a later round."""
+    from secagg.cli import tensors
+
+    if server.round > done + 1:
+        out.say(f"Going on after round {server.round - 1}, as the hub's state remembers it.")
+        return tensors.as_float32(server.model)
+    if done:
+        out.say(f"Going on after round {done}.")
+        server.publish(kept)
+    return kept
 
 
 def _run(out: Output, server: Server, settings: CoordinatorSettings, kept: ResultFolder, model: State) -> None:

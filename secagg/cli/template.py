@@ -8,7 +8,21 @@ import typer
 
 from secagg.cli.output import begin
 
-_SERVE = """\
+_POLICY = """\
+[policy]                          # this party aborts rather than take part in a round that asks for less
+n_min = 3                         # organisations that must be in a sum
+h_min = 2                         # honest ones that must be left among them
+colluders = 1                     # organisations assumed to collude with a server
+min_servers = 2                   # aggregators that an update is split over, at least
+min_bits = 4                      # coarsest values
+# threshold = 0                   # parties that must answer, for protocols that have a threshold
+# max_values = 2147483648         # longest vector that is encoded
+# protocols = ["additive"]        # default: any that is installed
+# tasks = ["captions"]            # default: any
+"""
+
+_SERVE = (
+    """\
 # The hub: `secagg serve FILE`. Paths are relative to this file.
 
 [party]
@@ -41,18 +55,11 @@ rate = 1.0                        # server learning rate: the mean change is mul
 
 [results]
 folder = "results"                # model.safetensors, means and receipts
-"""
 
-_POLICY = """\
-[policy]                          # this party aborts rather than take part in a round that asks for less
-n_min = 3                         # organisations that must be in a sum
-h_min = 2                         # honest ones that must be left among them
-colluders = 1                     # organisations assumed to collude with a server
-min_servers = 2                   # aggregators that an update is split over, at least
-min_bits = 4                      # coarsest values
-# protocols = ["additive"]        # default: any that is installed
-# tasks = ["captions"]            # default: any
+# What the aggregators in this process insist on.
 """
+    + _POLICY
+)
 
 _AGGREGATE = (
     """\

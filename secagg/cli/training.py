@@ -26,13 +26,18 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from secagg.cli import tensors
 from secagg.cli.tensors import State
 from secagg.config import Training
-from secagg.errors import ConfigError
+from secagg.errors import ConfigError, SecAggError
+
+
+class TrainingFailed(SecAggError):
+    """The user's callable raised; its traceback is a note on this error."""
 
 
 class Trainer:
@@ -55,14 +60,25 @@ class Trainer:
         raise ConfigError(f"{self.settings.callable}.base_model must be 32 bytes, the SHA-256 of the frozen weights")
 
     def train(self, model: State, number: int) -> tuple[State, int]:
-        """The change that training makes to `model`, and how many examples it saw. Raises ConfigError for an answer of another form."""
+        """The change that training makes to `model`, and how many examples it saw.
+
+        Raises:
+            ConfigError: an answer of another form.
+            TrainingFailed: the callable raised.
+        """
         given: Mapping[str, Any] = {name: values.copy() for name, values in model.items()}
         if self.settings.tensors == "torch":
             import torch
 
             given = {name: torch.from_numpy(values) for name, values in given.items()}
-        answer = self._call(given, number, **self._options)
         who = self.settings.callable
+        try:
+            answer = self._call(given, number, **self._options)
+        except Exception as raised:
+            failed = TrainingFailed(f"training raised {type(raised).__name__}: {raised}")
+            theirs = raised.__traceback__.tb_next if raised.__traceback__ is not None else None
+            failed.add_note("".join(traceback.format_exception(type(raised), raised, theirs)))
+            raise failed from raised
         if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Mapping)):
             raise ConfigError(f"{who} must return (state, examples); it returned {type(answer).__name__}")
         trained, examples = answer

@@ -19,7 +19,8 @@ from secagg.pki.requests import Applicant, Request
 
 def applicant(now: datetime, **changed: Any) -> Applicant:
     start, end = folders.validity(now, 30)
-    return Applicant(**{"party": "energy", "organisation": "城市燃气", "role": "client", "not_before": start, "not_after": end} | changed)
+    asked: dict[str, Any] = {"party": "energy", "organisation": "城市燃气", "role": "client", "not_before": start, "not_after": end}
+    return Applicant(**asked | changed)
 
 
 def private_bytes(folder: Path) -> list[bytes]:

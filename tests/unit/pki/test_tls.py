@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,5 +67,6 @@ def test_grpc_takes_the_files(fresh: Path) -> None:
     import grpc
 
     files = load_tls(load_identity(fresh / "pki" / "hub"))
+    arguments: dict[str, Any] = files.server_arguments()
     assert grpc.ssl_channel_credentials(**files.channel_arguments()) is not None
-    assert grpc.ssl_server_credentials(**files.server_arguments()) is not None
+    assert grpc.ssl_server_credentials(**arguments) is not None
