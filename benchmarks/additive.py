@@ -102,7 +102,12 @@ def main() -> None:
     up = sum(size(packet) for packet in packets)
     few, many = (aggregator_peak(plan, parties, a_round, vector[:], clients) for clients in (3, CLIENTS))
     lines = [
-        Line(f"client: split, pack, seal, sign for {options.aggregators} aggregators", times["client"], f"{others} keystreams + AES-GCM", limit),
+        Line(
+            f"client: split, pack, seal, sign for {options.aggregators} aggregators",
+            times["client"],
+            f"{others} keystreams + AES-GCM",
+            limit,
+        ),
         Line("client", times["client"], "20 ms per 1e7 values", 20 * millions, 1.0),
         Line("leader: open and add a report", times["leader"], "AES-GCM", times["gcm"]),
         Line("other aggregator: expand and add a seed", times["seed"], "1 keystream", times["one aes"]),
