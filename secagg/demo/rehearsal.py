@@ -31,7 +31,7 @@ def rehearse(
 
     def in_plaintext() -> None:
         try:
-            take_part(plaintext, f"plaintext-{size}", plans=[insecure_plaintext.Plan])
+            take_part(plaintext, f"plaintext-{size}", aggregator=aggregator, plans=[insecure_plaintext.Plan])
         except BaseException as error:  # raised again in the thread that waits
             failures.append(error)
 

@@ -142,12 +142,14 @@ class Demo:
         for asked, rounds in self._options.rehearsals:
             values = asked or int(self._facts["values"])
             addresses = self.crew.ask(HUB, "open_rehearsal", values=values)
-            self._attend(addresses["secure"], f"secure-{values}", tap=False)
+            for kind, address in addresses.items():
+                self._attend(address, f"{kind}-{values}", tap=False)
             for company in COMPANIES:
                 self.crew.tell(company, "rehearse", secure=addresses["secure"], plaintext=addresses["plaintext"], values=values)
             measured = self.crew.ask(HUB, "rehearse", rounds=rounds)
             self.crew.settle()
-            self._leave(f"secure-{values}")
+            for kind in addresses:
+                self._leave(f"{kind}-{values}")
             costs.append(Cost(values=values, rounds=rounds, **measured))
             self._progress.measured(costs[-1])
         return costs

@@ -9,6 +9,7 @@ from secagg import Identity
 from secagg.demo.parties.desk import Command, Desk
 from secagg.demo.plans import plans
 from secagg.runtime import Attendance, attend
+from secagg.testing import insecure_plaintext
 
 
 def commands(desk: Desk) -> Mapping[str, Command]:
@@ -28,8 +29,11 @@ class Aggregator:
         self._there: dict[str, Attendance] = {}
 
     def attend(self, address: str, to: str, *, tap: bool) -> None:
-        """Take part in the rounds at `address`; with `tap`, keep what it holds of one update for the report."""
-        spoken = plans(tap=(self._work, self._watch) if tap else None)
+        """Take part in the rounds at `address`; with `tap`, keep what it holds of one update for the report.
+
+        Plaintext rounds have no part for an aggregator; it is there all the same, so that both kinds meet the same hub.
+        """
+        spoken = [*plans(tap=(self._work, self._watch) if tap else None), insecure_plaintext.Plan]
         self._there[to] = attend(address, identity=self._identity, plans=spoken, state=self._work / f"state-{self._identity.party}-{to}")
 
     def leave(self, to: str) -> dict[str, int]:
