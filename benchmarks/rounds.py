@@ -1,7 +1,7 @@
 """A whole secure round against the same round in plaintext, over the same transport, training excluded. `python -m benchmarks.rounds`.
 
-Every party is a process of its own and dials two hubs over mutual TLS on loopback: one runs `additive`, one sums in the clear. Rounds of the two
-alternate, so that both meet the same load. A round counts from its description to the opened sum.
+Every party is a process of its own and dials two hubs over mutual TLS on loopback: one runs `additive`, one sums in the clear.
+Rounds of the two alternate, so that both meet the same load. A round counts from its description to the opened sum.
 """
 
 from __future__ import annotations
