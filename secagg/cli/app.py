@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 from typing import Annotated, Any
 
 import typer
@@ -42,13 +43,17 @@ def _show_version(value: bool) -> None:  # typer passes an option's value this w
         raise typer.Exit
 
 
+_Version = Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")]
+
+
 @app.callback()
 def root(
-    show_version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens in between, not only what goes wrong.")] = False,
+    version: _Version = False,  # noqa: ARG001  # its callback has done the work by now
 ) -> None:
-    """Nothing of its own: the commands do the work."""
+    """Logs go to standard error; they name parties, rounds and checks, never a value or a key."""
+    if verbose:
+        logging.getLogger("secagg").setLevel(logging.INFO)
 
 
 certs.app.add_typer(roster.app, name="roster")
