@@ -40,6 +40,8 @@ def demo(
     output, words = begin(as_json), Words.of(lang)
     options = Options(out=out, task=task, data=data, protocol=protocol, rounds=rounds, seed=seed, quick=quick, peer=peer)
     console = Console(stderr=as_json, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 160  # a log keeps long lines whole
     try:
         from secagg.demo.show import show
     except ImportError as missing:

@@ -90,7 +90,7 @@ class Crew:
         log = self._logs / f"{name}.log"
         with log.open("wb") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "secagg.demo.parties", role],
+                [sys.executable, "-m", "secagg.demo.parties", role, name],  # the name, so that `ps` tells who is who
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -98,7 +98,7 @@ class Crew:
                 start_new_session=True,  # Ctrl-C reaches the demo only, which then ends the parties in order
             )
         self._parties[name] = _Party(name, process, log, {})
-        self._send(name, {"name": name, **facts})
+        self._send(name, facts)
         threading.Thread(target=self._listen, args=(name, process.stdout), name=f"crew-{name}", daemon=True).start()
         return process.pid
 

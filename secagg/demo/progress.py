@@ -64,7 +64,7 @@ class Progress:
         numbers = {
             "secure": cost.secure_median * 1000,
             "plain": cost.plain_median * 1000,
-            "values": f"{cost.values:,}",
+            "values": count(cost.values),
             "ratio": cost.seconds_ratio,
         }
         self._console.print(Text("  " + self._words("live.measured", **numbers)))
@@ -151,12 +151,32 @@ def _scores(results: Results, variant: str, words: Words, progress: Progress) ->
 
 
 def _costs(results: Results, words: Words) -> Table:
-    table = Table(words("cost.update"), title=Text(words("cost.title"), style="bold"), title_justify="left")
-    for what in ("seconds", "bytes"):
+    title = Text(f"{words('cost.title')} · {words('cost.a_round')}", style="bold")
+    table = Table(words("cost.update"), title=title, title_justify="left")
+    for _ in range(2):
         for kind in ("plaintext", "secure", "ratio"):
-            table.add_column(f"{words(f'cost.{what}')}\n{words(f'cost.{kind}')}", justify="right")
+            table.add_column(words(f"cost.{kind}"), justify="right")
     for cost in results.costs:
-        seconds = (f"{cost.plain_median:.3f}", f"{cost.secure_median:.3f}", f"{cost.seconds_ratio:.2f}")
-        sizes = (f"{cost.plain_bytes:,}", f"{cost.secure_bytes:,}", f"{cost.bytes_ratio:.3f}")
-        table.add_row(words("cost.values", values=f"{cost.values:,}"), *seconds, *sizes)
+        times = (clock(cost.plain_median), clock(cost.secure_median), f"{cost.seconds_ratio:.2f}")
+        sizes = (size(cost.plain_bytes), size(cost.secure_bytes), f"{cost.bytes_ratio:.3f}")
+        table.add_row(words("cost.values", values=count(cost.values)), *times, *sizes)
     return table
+
+
+def count(value: int) -> str:
+    """A number with commas between thousands."""
+    return f"{value:,}"
+
+
+def size(value: float) -> str:
+    """Bytes as a person reads them."""
+    for unit in ("B", "kB", "MB"):
+        if abs(value) < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.2f} GB"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a person reads them."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"

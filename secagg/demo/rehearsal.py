@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from secagg import Identity, join
 from secagg.demo.plans import plans
 from secagg.runtime import Result, Server
 from secagg.testing import insecure_plaintext
+from secagg.types import PartyId
 
 WARM_UP = 1
 PATIENCE = 120.0
@@ -45,7 +46,7 @@ def rehearse(
         raise failures[0]
 
 
-def compare(secure: Server, plaintext: Server, *, rounds: int) -> dict[str, Any]:
+def compare(secure: Server, plaintext: Server, *, rounds: int, beside: Sequence[str]) -> dict[str, Any]:
     """The hub's part: rounds of both kinds in turn, so that whatever else the machine does falls on both alike."""
     kept: dict[str, list[Result]] = {"secure": [], "plain": []}
     for number in range(WARM_UP + rounds):
@@ -56,10 +57,11 @@ def compare(secure: Server, plaintext: Server, *, rounds: int) -> dict[str, Any]
     return {
         "secure_seconds": [result.seconds for result in kept["secure"]],
         "plain_seconds": [result.seconds for result in kept["plain"]],
-        "secure_bytes": _bytes(kept["secure"][-1]),
-        "plain_bytes": _bytes(kept["plain"][-1]),
+        "secure_bytes": network_bytes(kept["secure"][-1].bytes_up, beside),
+        "plain_bytes": network_bytes(kept["plain"][-1].bytes_up, beside),
     }
 
 
-def _bytes(result: Result) -> int:
-    return sum(result.bytes_up.values())
+def network_bytes(moved: Mapping[PartyId, int], beside: Sequence[str]) -> int:
+    """Bytes of all parties together, without those that live in the hub's process: theirs cross no network."""
+    return sum(count for party, count in moved.items() if party not in beside)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from secagg.demo import figures
 from secagg.demo.figures import Line
-from secagg.demo.progress import criterion_sentence, limits
+from secagg.demo.progress import clock, count, criterion_sentence, limits, size
 from secagg.demo.record import FEDERATED, POOLED, Answer, Example, Model, Results, View, median
 from secagg.demo.words import TEMPLATES, Words
 
@@ -27,7 +27,7 @@ def render(results: Results, words: Words) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(count=_count, size=_size, clock=_clock, score=lambda value: f"{value:.3f}")
+    environment.filters.update(count=count, size=size, clock=clock, score=lambda value: f"{value:.3f}")
     environment.globals["style"] = Markup((TEMPLATES / "report.css").read_text("utf-8"))  # noqa: S704  # our own file
     return environment.get_template("report.html").render(r=results, t=words, page=Page(results, words))
 
@@ -155,19 +155,3 @@ class Page:
     def said(self, example: Example) -> list[str]:
         """The models that answered."""
         return list(example.answers[0].said)
-
-
-def _count(value: int) -> str:
-    return f"{value:,}".replace(",", "\u202f")
-
-
-def _size(value: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if abs(value) < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.2f} GB"
-
-
-def _clock(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -61,6 +61,7 @@ class Demo:
         self._views: list[View] = []
         self._roster: Roster
         self._facts: dict[str, Any] = {}
+        self._aggregators: tuple[str, ...] = ()
 
     def play(self) -> Results:
         self._make_keys()
@@ -181,6 +182,7 @@ class Demo:
         variant, number = facts["variant"], facts["round"]
         receipt = Receipt.parse((self._work / f"receipt-{variant}-{number}.bin").read_bytes(), self._roster)
         receipt.verify(signatories=len(self._options.aggregators))
+        self._aggregators = receipt.round.description.servers
         updates = [
             (load_file(self._work / f"update-{variant}-{number}-{company}.safetensors"), self._weights[variant, number, company])
             for company in receipt.included
@@ -215,7 +217,7 @@ class Demo:
         return Results(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=time.monotonic() - self._started,
-            setting=describe(options, int(self._facts["values"])),
+            setting=describe(options, self._aggregators, int(self._facts["values"])),
             companies=COMPANIES,
             metrics=metrics,
             variants=options.variants,

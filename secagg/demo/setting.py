@@ -16,8 +16,8 @@ from secagg.demo.record import FEDERATED, Criterion, Model, RoundRecord, Setting
 _PACKAGES = ("torch", "transformers", "peft", "numpy", "grpcio", "cryptography")
 
 
-def describe(options: Options, values: int) -> Setting:
-    """The setting of a run over updates of `values` numbers."""
+def describe(options: Options, aggregators: tuple[str, ...], values: int) -> Setting:
+    """The setting of a run over updates of `values` numbers, shared out to `aggregators`, the leader first."""
     plan = secure_plan(options.plan)
     return Setting(
         task=options.task,
@@ -27,7 +27,7 @@ def describe(options: Options, values: int) -> Setting:
         seed=options.seed,
         quick=options.quick,
         peer=options.peer,
-        aggregators=options.aggregators,
+        aggregators=aggregators,
         values=values,
         bits=options.plan.bits,
         ring_bits=plan.encoding.ring.bits,

@@ -1,1 +1,1 @@
-"""What runs in the demo's processes, one module a role: `python -m secagg.demo.parties ROLE` with commands on standard input."""
+"""What runs in the demo's processes, one module a role: `python -m secagg.demo.parties ROLE NAME` with commands on standard input."""

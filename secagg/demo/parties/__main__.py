@@ -11,14 +11,14 @@ from secagg.demo.parties.desk import Desk
 ROLES = ("company", "aggregator", "hub", "judge")
 
 
-def main(role: str) -> None:
-    """Be `role` until the demo ends."""
+def main(role: str, name: str) -> None:
+    """Be the party `name` in `role` until the demo ends."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
-    desk = Desk.open()
+    desk = Desk.open(name)
     desk.run(import_module(f"secagg.demo.parties.{role}").commands(desk))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
-        sys.exit(f"usage: python -m secagg.demo.parties {'|'.join(ROLES)}   (started by `secagg demo`)")
-    main(sys.argv[1])
+    if len(sys.argv) != 3 or sys.argv[1] not in ROLES:
+        sys.exit(f"usage: python -m secagg.demo.parties {'|'.join(ROLES)} NAME   (started by `secagg demo`)")
+    main(sys.argv[1], sys.argv[2])

@@ -24,7 +24,7 @@ class Aggregator:
     def __init__(self, desk: Desk) -> None:
         facts = desk.facts
         self._work = Path(facts["work"])
-        self._identity = Identity.load(Path(facts["identities"]) / facts["name"])
+        self._identity = Identity.load(Path(facts["identities"]) / desk.name)
         self._watch: str = facts["watch"]
         self._there: dict[str, Attendance] = {}
 

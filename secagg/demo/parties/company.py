@@ -33,7 +33,7 @@ class Company:
 
     def __init__(self, desk: Desk) -> None:
         self._desk, facts = desk, desk.facts
-        self.name: str = facts["name"]
+        self.name = desk.name
         self._work, self._seed, self._steps = Path(facts["work"]), int(facts["seed"]), int(facts["steps"])
         self._task = load_task(facts["task"], facts["data"], self._seed)
         self._identity = Identity.load(Path(facts["identities"]) / self.name)

@@ -20,10 +20,12 @@ class Desk:
     """Reads commands, runs them, and tells the demo what comes of it.
 
     Attributes:
-        facts: who this party is and what the run looks like, from the first line.
+        name: who this party is.
+        facts: what the run looks like, from the first line.
     """
 
-    def __init__(self, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+    def __init__(self, name: str, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+        self.name = name
         self._incoming, self._outgoing = incoming, outgoing
         self.facts: dict[str, Any] = json.loads(incoming.readline())
         self._waiting: deque[dict[str, Any]] = deque()
@@ -32,11 +34,11 @@ class Desk:
         self._commands: Mapping[str, Command] = {}
 
     @classmethod
-    def open(cls) -> Self:
+    def open(cls, name: str) -> Self:
         """Take standard input and output for the pipe; what libraries print goes to the log instead."""
         outgoing = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        return cls(sys.stdin.buffer, outgoing)
+        return cls(name, sys.stdin.buffer, outgoing)
 
     def tell(self, event: str, **facts: Any) -> None:
         """Tell the demo that something has happened. Any thread may."""

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from secagg import Identity, serve
 from secagg.demo.parties.desk import Command, Desk
 from secagg.demo.plans import PlanFacts, bound_layout, plaintext_plan, secure_plan
-from secagg.demo.rehearsal import compare
+from secagg.demo.rehearsal import compare, network_bytes
 from secagg.roles import Plan
 from secagg.runtime import Result, Server
 
@@ -34,8 +34,9 @@ class Hub:
     def __init__(self, desk: Desk) -> None:
         self._desk, facts = desk, desk.facts
         self._work, folder = Path(facts["work"]), Path(facts["identities"])
-        self._identity = Identity.load(folder / facts["name"])
-        self._aggregators = [Identity.load(folder / name) for name in facts["beside"]]
+        self._identity = Identity.load(folder / desk.name)
+        self._beside: list[str] = facts["beside"]
+        self._aggregators = [Identity.load(folder / name) for name in self._beside]
         self._plan = PlanFacts(**facts["plan"])
         self._watch: str = facts["watch"]
         self._servers: dict[str, Server] = {}
@@ -71,7 +72,7 @@ class Hub:
         with self._servers.pop("secure") as secure, self._servers.pop("plaintext") as plaintext:
             secure.wait_for(self._plan.clients, DEADLINE)
             plaintext.wait_for(self._plan.clients, DEADLINE)
-            return compare(secure, plaintext, rounds=rounds)
+            return compare(secure, plaintext, rounds=rounds, beside=self._beside)
 
     def _serve(self, name: str, plan: Plan, model: Mapping[str, Any], *, task: str = "", **options: Any) -> str:
         task = task or name
@@ -96,6 +97,6 @@ class Hub:
             weight=result.weight,
             seconds=result.seconds,
             waited=result.waited,
-            bytes_up=sum(result.bytes_up.values()),
-            bytes_down=sum(result.bytes_down.values()),
+            bytes_up=network_bytes(result.bytes_up, self._beside),
+            bytes_down=network_bytes(result.bytes_down, self._beside),
         )
