@@ -36,7 +36,10 @@ class Writer:
         return self
 
     def text(self, part: str) -> Self:
-        return self.block(part.encode("utf-8"))
+        try:
+            return self.block(part.encode("utf-8"))
+        except UnicodeEncodeError as refused:
+            raise ConfigError(f"the name {part!r} is no valid Unicode text") from refused
 
     def finish(self) -> bytes:
         return b"".join(self._parts)

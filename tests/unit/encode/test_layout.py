@@ -208,6 +208,14 @@ def test_the_same_facts_give_the_same_digest_on_every_machine():
     assert layout.digest.hex() == "f7b2dfb6ac22f1e0b5d9d28e1fc996fab2be4e9c348f9ad6a97a8e2e74232886"
 
 
+def test_a_name_that_is_no_text_is_refused():
+    with pytest.raises(ConfigError, match="no valid Unicode"):
+        _ = Layout.of({"\ud800": np.ones(1, np.float32)}).digest
+    raw = Layout.of({"ab": np.ones(1, np.float32)}).to_bytes().replace(b"ab", b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        Layout.from_bytes(raw)
+
+
 def test_groups_become_runs_of_coordinates():
     tensors = {name: np.ones(2, np.float32) for name in "abcd"}
     layout = Layout.of(tensors, groups={"b": "head", "c": "head"})

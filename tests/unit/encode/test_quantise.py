@@ -124,6 +124,22 @@ def test_spans_chunks_and_threads_give_the_same_words_as_one_call(rotation, size
     assert np.array_equal(whole, q.encode(update(size), 3, entropy=InsecureEntropy(1)))
 
 
+def test_no_two_spans_share_their_coins():
+    q = quantiser(2 * BLOCK, bits=4, value_clip=0.01)
+    words = q.encode(np.full(2 * BLOCK, 1e-3, np.float32), entropy=InsecureEntropy(8))
+    assert not np.array_equal(words[:BLOCK], words[BLOCK : 2 * BLOCK])
+    assert abs(np.corrcoef(words[:BLOCK], words[BLOCK : 2 * BLOCK])[0, 1]) < 6 / BLOCK**0.5
+
+
+def test_no_two_threads_share_their_scratch():
+    q = quantiser(10)
+    q.encode(np.zeros(10, np.float32), entropy=InsecureEntropy(9))
+    with q.scratch() as one, q.scratch() as two:
+        assert one is not two
+    with q.scratch() as again:
+        assert again is two or again is one
+
+
 @pytest.mark.parametrize("norm", [1e-3, 0.499, 0.501, 2.0, 1e6, 1e25])
 @pytest.mark.parametrize("rotation", [False, True])
 def test_the_norm_of_what_is_encoded_never_passes_the_clip(norm, rotation):
