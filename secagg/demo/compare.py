@@ -84,8 +84,14 @@ def _share(name: str, words: NDArray[np.unsignedinteger], encoded: NDArray[np.un
         organisation=opened.roster.member(name).organisation,  # type: ignore[arg-type]  # it stands in the signed description
         histogram=Histogram(low=0.0, high=1.0, counts=tuple(int(count) for count in counts)),
         chi_square=uniformity(counts),
-        correlation=float(np.corrcoef(ring.center(words).astype(np.float64), ring.center(encoded).astype(np.float64))[0, 1]),
+        correlation=_correlation(ring.center(words).astype(np.float64), ring.center(encoded).astype(np.float64)),
     )
+
+
+def _correlation(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    if left.std() == 0 or right.std() == 0:
+        return 0.0
+    return float(np.corrcoef(left, right)[0, 1])
 
 
 def uniformity(counts: NDArray[np.int64]) -> float:

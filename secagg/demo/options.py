@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from secagg.demo.plans import PlanFacts
 from secagg.demo.task import VARIANTS
-from secagg.demo.tasks import check_task
+from secagg.demo.tasks import check_task, companies_of
 from secagg.errors import ConfigError
 
-COMPANIES: tuple[str, ...] = ("energy", "community", "urban")
-HUB, BESIDE_HUB, ELSEWHERE, JUDGE = "hub", "aggregator", "auditor", "judge"
+HUB, BESIDE_HUB, ELSEWHERE, JUDGE = _TAKEN = ("hub", "aggregator", "auditor", "judge")
 """The hub, the aggregator that lives in its process, and the one of an independent organisation, in a process of its own."""
 
 MOST_ROUNDS = 200
 QUICK_ROUNDS = 3
+FEWEST = 3
+"""Organisations below which no sum is ever opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,11 @@ class Effort:
     rounds: int
     steps: int
     clip: float
+    scores: int
+    """How often the models that are only compared with are scored: scoring takes as long as training."""
 
 
-EFFORT: Mapping[str, Effort] = {"scenes": Effort(12, 20, 12.0), "text": Effort(8, 12, 12.0)}
+EFFORT: Mapping[str, Effort] = {"scenes": Effort(12, 20, 12.0, 4), "text": Effort(6, 8, 12.0, 1)}
 CRITERIA: Mapping[str, tuple[tuple[str, str, float], ...]] = {
     "scenes": (("federated", "disjoint", 0.60), ("gain", "overlap", 0.03)),
     "text": (("gain", "disjoint", 0.03),),
@@ -36,7 +40,7 @@ CRITERIA: Mapping[str, tuple[tuple[str, str, float], ...]] = {
 """Task to (criterion, variant, what is required of the first metric)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Options:
     """The arguments of `secagg demo`.
 
@@ -61,17 +65,27 @@ class Options:
             raise ConfigError(f"--seed {self.seed}: between 0 and {2**31 - 1}")
         if self.out.exists() and not self.out.is_dir():
             raise ConfigError(f"--out {self.out}: this is a file; name a folder")
-        self.plan  # noqa: B018  # proves the protocol now
+        self.plan  # noqa: B018  # proves the protocol and reads the companies now
+
+    @cached_property
+    def companies(self) -> tuple[str, ...]:
+        """The companies of the task, in table order. Raises ConfigError."""
+        found = companies_of(self.task, str(self.data) if self.data else None, self.seed)
+        if len(found) < FEWEST:
+            raise ConfigError(f"{len(found)} companies in --data; {FEWEST} are needed: a sum of fewer would show one's update to another")
+        if taken := sorted(set(found) & set(_TAKEN)):
+            raise ConfigError(f"--data has a company {taken[0]!r}, which is a name of the demo's own: rename its file")
+        return found
 
     @property
     def plan(self) -> PlanFacts:
         return PlanFacts(
-            self.protocol, len(COMPANIES), len(self.aggregators), clip=EFFORT[self.task].clip, bits=16, rotation=True, max_weight=4096
+            self.protocol, len(self.companies), len(self.aggregators), clip=EFFORT[self.task].clip, bits=16, rotation=True, max_weight=4096
         )
 
     @property
     def aggregators(self) -> tuple[str, ...]:
-        return tuple(f"{company}-aggregator" for company in COMPANIES) if self.peer else (BESIDE_HUB, ELSEWHERE)
+        return tuple(f"{company}-aggregator" for company in self.companies) if self.peer else (BESIDE_HUB, ELSEWHERE)
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -88,7 +102,7 @@ class Options:
     @property
     def every(self) -> int:
         """Rounds between two scores of the models that are only compared with."""
-        return max(1, -(-self.number_of_rounds // 4))
+        return -(-self.number_of_rounds // EFFORT[self.task].scores)
 
     @property
     def rehearsals(self) -> tuple[tuple[int | None, int], ...]:

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 
 from secagg.demo.compare import mean_difference, view
 from secagg.demo.crew import Crew
-from secagg.demo.options import BESIDE_HUB, COMPANIES, ELSEWHERE, HUB, JUDGE, Options
+from secagg.demo.options import BESIDE_HUB, ELSEWHERE, HUB, JUDGE, Options
 from secagg.demo.progress import Progress
 from secagg.demo.record import BASE, FEDERATED, POOLED, Cost, Example, Model, Point, Results, RoundRecord, View
 from secagg.demo.setting import criteria, describe
@@ -88,7 +88,12 @@ class Demo:
         self._progress.stage("live.making")
         aggregators = () if options.peer else options.aggregators
         trial = make_trial(
-            self._work / "pki", clients=COMPANIES, aggregators=aggregators, hub=HUB, peer=options.peer, consortium="secagg-demo"
+            self._work / "pki",
+            clients=self._options.companies,
+            aggregators=aggregators,
+            hub=HUB,
+            peer=options.peer,
+            consortium="secagg-demo",
         )
         self._roster = trial.roster
 
@@ -103,18 +108,25 @@ class Demo:
             "steps": options.steps,
             "peer": options.peer,
             "plan": options.plan.to_json(),
-            "watch": COMPANIES[0],
+            "watch": self._options.companies[0],
             "beside": [] if options.peer else [BESIDE_HUB],
         }
-        cast = {JUDGE: "judge", HUB: "hub", **dict.fromkeys(COMPANIES, "company"), **({} if options.peer else {ELSEWHERE: "aggregator"})}
+        cast = {
+            JUDGE: "judge",
+            HUB: "hub",
+            **dict.fromkeys(self._options.companies, "company"),
+            **({} if options.peer else {ELSEWHERE: "aggregator"}),
+        }
         self._progress.stage("live.starting", names=", ".join(cast), count=len(cast))
         for name, role in cast.items():
             self.crew.hire(name, role, facts)
-        for company in COMPANIES:
+        for company in self._options.companies:
             self.crew.tell(company, "prepare", variant=options.variants[0])
         self._facts = self.crew.ask(JUDGE, "begin")
-        if tuple(self._facts["companies"]) != COMPANIES:
-            raise ConfigError(f"the task {options.task} has the companies {self._facts['companies']}; the demo runs {list(COMPANIES)}")
+        if tuple(self._facts["companies"]) != self._options.companies:
+            raise ConfigError(
+                f"the task {options.task} has the companies {self._facts['companies']}; the demo runs {list(self._options.companies)}"
+            )
         self._progress.begin(options.number_of_rounds, tuple(self._facts["metrics"]))
 
     def _train(self) -> None:
@@ -128,7 +140,7 @@ class Demo:
         self._score(BASE, "", 0, file="initial.safetensors")
         for variant, address in addresses.items():
             self._attend(address, variant, tap=True)
-            for company in COMPANIES:
+            for company in self._options.companies:
                 crew.tell(company, "join", address=address, variant=variant)
                 crew.tell(company, "alone", variant=variant, rounds=rounds, every=options.every)
             crew.tell(HUB, "federate", variant=variant, rounds=rounds)
@@ -145,7 +157,7 @@ class Demo:
             addresses = self.crew.ask(HUB, "open_rehearsal", values=values)
             for kind, address in addresses.items():
                 self._attend(address, f"{kind}-{values}", tap=False)
-            for company in COMPANIES:
+            for company in self._options.companies:
                 self.crew.tell(company, "rehearse", secure=addresses["secure"], plaintext=addresses["plaintext"], values=values)
             measured = self.crew.ask(HUB, "rehearse", rounds=rounds)
             self.crew.settle()
@@ -157,7 +169,7 @@ class Demo:
 
     def _examples(self) -> list[Example]:
         variant, last = self._options.variants[0], self._options.number_of_rounds
-        files = {name: f"model-{variant}-{last}-{name}.safetensors" for name in (*COMPANIES, FEDERATED, POOLED)}
+        files = {name: f"model-{variant}-{last}-{name}.safetensors" for name in (*self._options.companies, FEDERATED, POOLED)}
         shown = self.crew.ask(JUDGE, "show", files=files, count=EXAMPLES)
         return [Example.model_validate(example) for example in shown["examples"]]
 
@@ -203,14 +215,14 @@ class Demo:
 
     def _look(self, receipt: Receipt, variant: str) -> None:
         """What each aggregator held of one update, beside that update."""
-        company = COMPANIES[0]
+        company = self._options.companies[0]
         update = load_file(self._work / f"update-{variant}-{ROUND}-{company}.safetensors")
         files = {str(name): self._work / share_file(variant, name) for name in receipt.round.description.servers}
         self._views.append(view(receipt.round, company, variant, update=update, weight=self._weights[variant, ROUND, company], files=files))
 
     def _results(self, costs: list[Cost], examples: list[Example]) -> Results:
         options = self._options
-        names = [(BASE, ""), *((name, variant) for variant in options.variants for name in (*COMPANIES, FEDERATED, POOLED))]
+        names = [(BASE, ""), *((name, variant) for variant in options.variants for name in (*self._options.companies, FEDERATED, POOLED))]
         models = tuple(self._model(name, variant) for name, variant in names)
         rounds = tuple(self._rounds[key] for key in sorted(self._rounds, key=lambda key: (options.variants.index(key[0]), key[1])))
         metrics = tuple(self._facts["metrics"])
@@ -218,7 +230,7 @@ class Demo:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=time.monotonic() - self._started,
             setting=describe(options, self._aggregators, int(self._facts["values"])),
-            companies=COMPANIES,
+            companies=options.companies,
             metrics=metrics,
             variants=options.variants,
             models=models,

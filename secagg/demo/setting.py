@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import secagg
-from secagg.demo.options import COMPANIES, Options
+from secagg.demo.options import Options
 from secagg.demo.plans import secure_plan
 from secagg.demo.record import FEDERATED, Criterion, Model, RoundRecord, Setting
 
@@ -44,7 +44,7 @@ def criteria(options: Options, metric: str, models: Sequence[Model], rounds: Seq
     found = []
     for name, variant, required in options.criteria:
         scores = {model.name: model.scores[metric] for model in models if model.variant == variant}
-        measured = scores[FEDERATED] - (max(scores[company] for company in COMPANIES) if name == "gain" else 0.0)
+        measured = scores[FEDERATED] - (max(scores[company] for company in options.companies) if name == "gain" else 0.0)
         found.append(Criterion(name=name, variant=variant, required=required, measured=measured, holds=measured >= required))
     if options.criteria:
         worst = max(one.difference / one.bound for one in rounds)

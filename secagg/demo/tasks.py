@@ -6,7 +6,11 @@ from importlib import import_module
 from pathlib import Path
 
 from secagg.demo.task import Task
+from secagg.demo.text_data import read_reports
 from secagg.errors import ConfigError
+
+STREET: tuple[str, ...] = ("energy", "community", "urban")
+"""The companies that photograph the street."""
 
 NAMES: tuple[str, ...] = ("scenes", "text")
 
@@ -22,6 +26,14 @@ def check_task(name: str, data: str | None) -> None:
             raise ConfigError("--task text needs --data FOLDER, a folder of CSV files with incident descriptions")
         if not Path(data).is_dir():
             raise ConfigError(f"--data {data}: no such folder")
+
+
+def companies_of(name: str, data: str | None, seed: int) -> tuple[str, ...]:
+    """The companies of a task, in table order, without loading torch. Raises ConfigError."""
+    check_task(name, data)
+    if name == "text":
+        return read_reports(Path(str(data)), seed).companies
+    return STREET
 
 
 def load_task(name: str, data: str | None, seed: int) -> Task:

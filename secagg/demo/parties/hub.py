@@ -77,7 +77,9 @@ class Hub:
     def _serve(self, name: str, plan: Plan, model: Mapping[str, Any], *, task: str = "", **options: Any) -> str:
         task = task or name
         state = self._work / f"state-hub-{task}"
-        server = serve(plan, _LOOPBACK, identity=self._identity, model=model, task=task, aggregators=self._aggregators, state=state, **options)
+        server = serve(
+            plan, _LOOPBACK, identity=self._identity, model=model, task=task, aggregators=self._aggregators, state=state, **options
+        )
         self._servers[name] = server
         return server.address
 

@@ -1,0 +1,117 @@
+"""The processes of the demo: told what to do, heard, and ended, whatever happens to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from secagg.demo import crew as crew_module
+from secagg.demo.crew import Crew, PartyFailed
+
+PARTY = '''
+import sys, time, logging
+from secagg.demo.parties.desk import Desk
+
+logging.basicConfig(level=logging.INFO)
+desk = Desk.open(sys.argv[2])
+def add(a, b):
+    desk.tell("adding", a=a, name=desk.name)
+    return {"sum": a + b + desk.facts["more"]}
+def fail():
+    raise ValueError("the reason")
+def steps(count):
+    for number in range(count):
+        desk.tell("step", number=number)
+        time.sleep(0.05)
+        desk.carry_out_urgent()
+def hang():
+    time.sleep(60)
+desk.run({"add": add, "fail": fail, "steps": steps, "hang": hang})
+'''
+
+
+@pytest.fixture
+def crew(tmp_path, monkeypatch):
+    script = tmp_path / "party.py"
+    script.write_text(PARTY)
+    start = crew_module.subprocess.Popen
+
+    def popen(command, **options):
+        return start([command[0], str(script), *command[3:]], **options)
+
+    monkeypatch.setattr(crew_module.subprocess, "Popen", popen)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(crew_module.sys.path))
+    heard = []
+    with Crew(tmp_path / "logs", lambda party, event, facts: heard.append((party, event, facts))) as crew:
+        crew.heard = heard
+        yield crew
+
+
+def test_a_command_gives_what_came_of_it_and_its_events_come_first(crew):
+    crew.hire("energy", "company", {"more": 100})
+    assert crew.ask("energy", "add", a=1, b=2) == {"sum": 103}
+    assert crew.heard == [("energy", "adding", {"a": 1, "name": "energy"})]
+
+
+def test_urgent_commands_go_between_the_steps_of_a_long_one(crew):
+    crew.hire("energy", "company", {"more": 0})
+    long = crew.tell("energy", "steps", count=40)
+    urgent = crew.tell("energy", "add", urgent=True, a=1, b=1)
+    crew.wait(urgent)
+    assert not long.done
+    crew.settle()
+    assert long.done
+
+
+def test_settling_waits_for_commands_that_answers_give_rise_to(crew):
+    crew.hire("energy", "company", {"more": 0})
+    found = []
+    crew.tell("energy", "add", a=1, b=1, then=lambda gives: crew.tell("energy", "add", a=gives["sum"], b=5, then=found.append))
+    crew.settle()
+    assert found == [{"sum": 7}]
+
+
+def test_a_command_that_fails_is_told_with_party_reason_and_log(crew):
+    crew.hire("urban", "company", {"more": 0})
+    with pytest.raises(PartyFailed, match="urban could not fail: ValueError: the reason") as failed:
+        crew.ask("urban", "fail")
+    assert failed.value.party == "urban"
+    assert any("the reason" in line for line in failed.value.last_lines)
+
+
+def test_a_party_that_is_killed_is_named_while_others_are_waited_for(crew):
+    crew.hire("energy", "company", {"more": 0})
+    pid = crew.hire("urban", "company", {"more": 0})
+    waiting = crew.tell("energy", "hang")
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(PartyFailed, match="urban was killed by SIGKILL"):
+        crew.wait(waiting)
+
+
+def test_leaving_ends_every_process_also_one_that_is_busy(crew):
+    pids = [crew.hire(name, "company", {"more": 0}) for name in ("energy", "urban")]
+    crew.tell("energy", "hang")
+    crew.close()
+    crew.close()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_party_ends_when_the_demo_is_gone(crew):
+    pid = crew.hire("energy", "company", {"more": 0})
+    crew.ask("energy", "add", a=1, b=1)
+    crew.tell("energy", "hang")
+    party = crew._parties["energy"].process
+    party.stdin.close()
+    assert party.wait(5) == 0
+    assert pid == party.pid
+
+
+def test_a_crew_of_nobody_has_settled(crew):
+    started = time.monotonic()
+    crew.settle()
+    assert time.monotonic() - started < 1
