@@ -21,6 +21,8 @@ from secagg.types import Context, PartyId, Secret
 
 SEED = 32
 _PAYLOAD = "additive/payload"
+_BLOCK = 1 << 15
+"""Words masked at a time: they stay in the second-level cache until every mask is on."""
 
 
 def mask(seed: Secret, ctx: Context, client: PartyId, report: bytes, index: int) -> Stream:
@@ -50,10 +52,14 @@ def seal_masked(vector: Vector, masks: list[Stream], ring: Ring, key: Secret, co
 
     def fill(offset: int, buffer: memoryview) -> None:
         start, count = offset // word, len(buffer) // word
-        words = vector[start : start + count].copy()
-        for stream in masks:
-            stream.add_into(words, start, ring=ring, sign=-1)
-        ring.pack_into(words, buffer)
+        words = np.frombuffer(buffer, ring.dtype) if ring.fills_word else np.empty(count, ring.dtype)
+        for low in range(0, count, _BLOCK):
+            part = words[low : low + _BLOCK]
+            np.copyto(part, vector[start + low : start + low + len(part)])
+            for stream in masks:
+                stream.add_into(part, start + low, ring=ring, sign=-1)
+        if not ring.fills_word:
+            ring.pack_into(words, buffer)
 
     sealed = Blob(seal_stream(key, fill, ring.packed_size(len(vector)), purpose=_PAYLOAD, context=context))
     return sealed, commitment(sealed)
