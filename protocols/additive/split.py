@@ -21,8 +21,6 @@ from secagg.types import Context, PartyId, Secret
 
 SEED = 32
 _PAYLOAD = "additive/payload"
-_BLOCK = 1 << 15
-"""Words masked at a time: they stay in the second-level cache until every mask is on."""
 
 
 def mask(seed: Secret, ctx: Context, client: PartyId, report: bytes, index: int) -> Stream:
@@ -53,11 +51,9 @@ def seal_masked(vector: Vector, masks: list[Stream], ring: Ring, key: Secret, co
     def fill(offset: int, buffer: memoryview) -> None:
         start, count = offset // word, len(buffer) // word
         words = np.frombuffer(buffer, ring.dtype) if ring.fills_word else np.empty(count, ring.dtype)
-        for low in range(0, count, _BLOCK):
-            part = words[low : low + _BLOCK]
-            np.copyto(part, vector[start + low : start + low + len(part)])
-            for stream in masks:
-                stream.add_into(part, start + low, ring=ring, sign=-1)
+        np.copyto(words, vector[start : start + count])
+        for stream in masks:
+            stream.add_into(words, start, ring=ring, sign=-1)
         if not ring.fills_word:
             ring.pack_into(words, buffer)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 
+import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -38,11 +39,12 @@ def _nonce(index: int, count: int) -> bytes:
     return struct.pack(">QI", index, index == count - 1)
 
 
-def seal_stream(key: Secret, fill: Callable[[int, memoryview], None], size: int, *, purpose: str, context: bytes) -> bytearray:
+def seal_stream(key: Secret, fill: Callable[[int, memoryview], None], size: int, *, purpose: str, context: bytes) -> memoryview:
     """Encrypt `size` bytes; `fill(offset, buffer)` writes the plaintext of one chunk at a time, so it never lies in memory whole."""
     cipher, bound = AESGCM(key.expose()), frame(purpose, context)
-    sealed = bytearray(sealed_size(size))
-    view, count = memoryview(sealed), chunk_count(len(sealed))
+    # Uninitialised: every byte is written below, and zeroing 40 MB first took longer than encrypting them.
+    view = memoryview(np.empty(sealed_size(size), np.uint8))  # type: ignore[arg-type]  # ndarray is a buffer; typed so from Python 3.12 on
+    count = chunk_count(len(view))
     plain = bytearray(min(PLAIN, size))
     for index in range(count):
         length = min(PLAIN, size - index * PLAIN)
@@ -51,7 +53,7 @@ def seal_stream(key: Secret, fill: Callable[[int, memoryview], None], size: int,
         start = index * CHUNK
         cipher.encrypt_into(_nonce(index, count), part, bound, view[start : start + length + TAG])
     plain[:] = bytes(len(plain))
-    return sealed
+    return view
 
 
 def open_stream(key: Secret, sealed: Payload, *, purpose: str, context: bytes) -> Iterator[memoryview]:
