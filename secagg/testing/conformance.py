@@ -7,7 +7,7 @@ exact sum or SessionAborted; a decoder on any bytes gives a message or Malformed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,12 +28,13 @@ class Case:
 
     Attributes:
         due: by role in the roster: the phases and message kinds that fit. Everything else must be refused.
-        needed: parties without which there can be no sum, besides the coordinator.
+        rare: a genuine message, with its sender, of each kind that a round without faults never sends.
     """
 
     plan: Plan
     parties: Consortium
     due: Mapping[str, frozenset[tuple[str, str]]]
+    rare: Mapping[str, tuple[PartyId, Message]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -45,9 +46,10 @@ class Case:
         keyholders: int = 0,
         due: Mapping[str, frozenset[tuple[str, str]]],
         kem: int = 0x20,
+        rare: Mapping[str, tuple[PartyId, Message]] | None = None,
     ) -> Case:
         entropy = InsecureEntropy("consortium")
-        return cls(plan, consortium(clients, aggregators, keyholders=keyholders, now=NOW, entropy=entropy, kem=kem), due)
+        return cls(plan, consortium(clients, aggregators, keyholders=keyholders, now=NOW, entropy=entropy, kem=kem), due, rare or {})
 
     @property
     def extra(self) -> int:
@@ -141,7 +143,7 @@ def _samples(case: Case) -> dict[str, tuple[PartyId, Message]]:
     table = case.table()
     table.play(case.vectors())
     kinds = case.plan.CODEC.kinds
-    found: dict[str, tuple[PartyId, Message]] = {}
+    found: dict[str, tuple[PartyId, Message]] = dict(case.rare)
     for packet in table.heard:
         found.setdefault(packet.header.kind, (packet.header.sender, kinds[packet.header.kind].from_wire(body_of(packet), packet.payload)))
     if missing := kinds.keys() - found.keys():

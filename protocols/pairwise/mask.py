@@ -1,0 +1,139 @@
+"""The masks and the arithmetic on them: y = x + PRG(b) ± Σ PRG(K) mod 2^k, added up, and taken away again.
+
+Every mask is a whole keystream of machine words, cut to the ring. Vectors are worked on in pieces that stay in the cache: each piece is
+read once, all masks are added to it, and it is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from secagg.crypto.derive import derive
+from secagg.crypto.expand import Stream
+from secagg.crypto.pairs import commit
+from secagg.crypto.seal import CannotOpen
+from secagg.crypto.stream import commitment, open_stream, seal_stream
+from secagg.math.ring import Ring
+from secagg.payload import Blob, Payload
+from secagg.roles import Vector
+from secagg.types import Context, PartyId, Secret
+
+SEED = 32
+_PAYLOAD = "pairwise/payload"
+_PIECE = 1 << 17
+"""Words worked on at a time: with the keystream beside them they fit the second-level cache."""
+
+Mask = tuple[Stream, int]
+"""A keystream, and 1 to add it or −1 to take it away."""
+
+Each = Callable[[Callable[[slice], None], Sequence[slice]], object]
+"""`each(work, pieces)` calls `work` for every piece, in any order, perhaps on several threads, and returns when all are done."""
+
+
+def serially(work: Callable[[slice], None], pieces: Sequence[slice]) -> None:
+    """One piece after another."""
+    for piece in pieces:
+        work(piece)
+
+
+def mask_seed(seed: Secret, ctx: Context, client: PartyId) -> Secret:
+    """The private mask key that the key seed of a client stands for in this round."""
+    return derive(seed, salt=ctx.rd, label="pairwise/mask-key", info=(client.encode(),))
+
+
+def self_mask(seed: Secret, sid: bytes, client: PartyId) -> Stream:
+    """PRG(b_u): the mask that a client puts on its own vector."""
+    return Stream(derive(seed, salt=sid, label="pairwise/self-mask", info=(client.encode(),)))
+
+
+def commit_self_mask(seed: Secret, ctx: Context, client: PartyId) -> bytes:
+    """What a client commits to before anybody holds a share of it."""
+    return commit(seed, "pairwise/commitment", ctx.rd, client.encode())
+
+
+def pair_info(one: PartyId, other: PartyId) -> tuple[bytes, bytes]:
+    """What a pair's mask key is bound to, the same from both ends."""
+    first, second = sorted((one, other))
+    return first.encode(), second.encode()
+
+
+def pair_sign(place: int, other: int) -> int:
+    """The client that comes first in the cohort adds the pair's mask, the other takes it away: in the sum of both it is gone."""
+    return 1 if place < other else -1
+
+
+def apply(words: Vector, masks: Iterable[Mask], ring: Ring, *, first: int = 0) -> None:
+    """Add every mask to `words`, or take it away; word 0 takes the masks' word `first`."""
+    for stream, sign in masks:
+        stream.add_into(words, first, ring=ring, sign=sign)
+
+
+def seal_masked(
+    vector: Vector, masks: Sequence[Mask], ring: Ring, key: Secret, context: bytes, *, each: Each = serially
+) -> tuple[Blob, bytes]:
+    """`vector` under every mask, sealed under `key`, with its commitment. One pass: a piece is masked, packed and sealed in the cache."""
+    word = ring.bits // 8
+
+    def fill(offset: int, buffer: memoryview) -> None:
+        start, count = offset // word, len(buffer) // word
+
+        def work(piece: slice) -> None:
+            words = vector[start + piece.start : start + piece.stop].copy()
+            apply(words, masks, ring, first=start + piece.start)
+            ring.pack_into(words, buffer[piece.start * word : piece.stop * word])
+
+        each(work, _pieces(count))
+
+    sealed = Blob(seal_stream(key, fill, ring.packed_size(len(vector)), purpose=_PAYLOAD, context=context))
+    return sealed, commitment(sealed)
+
+
+def _pieces(count: int) -> list[slice]:
+    return [slice(start, min(start + _PIECE, count)) for start in range(0, count, _PIECE)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """The running sum in the ring: one vector of memory, whatever the number of clients. Adding an upload is all or nothing."""
+
+    ring: Ring
+    words: Vector
+
+    @classmethod
+    def zero(cls, ring: Ring, length: int) -> Tally:
+        return cls(ring, np.zeros(length, ring.dtype))
+
+    def add_sealed(self, key: Secret, sealed: Payload, context: bytes) -> None:
+        """Add a sealed vector. Raises CannotOpen, and then nothing has changed."""
+        done = 0
+        try:
+            for chunk in open_stream(key, sealed, purpose=_PAYLOAD, context=context):
+                done += self._add_chunk(chunk, done, self.ring.add_into)
+        except CannotOpen:
+            self._take_back(key, sealed, context, done)
+            raise
+
+    def apply(self, masks: Sequence[Mask], *, each: Each = serially) -> None:
+        """Add every mask, or take it away: piece by piece, so that the sum goes through memory once for all of them."""
+
+        def work(piece: slice) -> None:
+            apply(self.words[piece], masks, self.ring, first=piece.start)
+
+        each(work, _pieces(len(self.words)))
+
+    def _add_chunk(self, chunk: memoryview, start: int, combine: Callable[[Vector, Vector], None]) -> int:
+        words = self.ring.unpack(chunk, len(chunk) * 8 // self.ring.bits)
+        combine(self.words[start : start + len(words)], words)
+        return len(words)
+
+    def _take_back(self, key: Secret, sealed: Payload, context: bytes, until: int) -> None:
+        done = 0
+        opened = open_stream(key, sealed, purpose=_PAYLOAD, context=context)
+        while done < until:
+            done += self._add_chunk(next(opened), done, self.ring.sub_into)
+
+    def __repr__(self) -> str:
+        return f"Tally({len(self.words)} words of {self.ring.bits} bits)"

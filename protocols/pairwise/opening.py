@@ -1,0 +1,99 @@
+"""The server's last step: rebuild the seeds that the revealed shares stand for, and take the masks out of the sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from secagg.crypto.agree import AgreementKey
+from secagg.crypto.pairs import Agreeing
+from secagg.errors import ConfigError
+from secagg.math import shamir
+from secagg.math.repair import repair
+from secagg.types import Context, Secret
+
+from .blame import Doubts
+from .client import pair_mask
+from .graph import Graph
+from .mask import Mask, commit_self_mask, mask_seed, pair_sign, self_mask
+from .params import Params
+from .records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What must be rebuilt: for each survivor the seed of its self-mask, for each drop-out that has shared the seed of its key."""
+
+    graph: Graph
+    records: Mapping[int, Record]
+    survivors: frozenset[int]
+    dropped: frozenset[int]
+
+    @property
+    def owners(self) -> frozenset[int]:
+        return self.survivors | self.dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """Shares by owner and index, the seeds found so far, and how many shares each holder gave. It grows in place: nothing goes back."""
+
+    shares: dict[int, dict[int, Secret]] = field(default_factory=dict)
+    seeds: dict[int, Secret] = field(default_factory=dict)
+    holders: dict[int, int] = field(default_factory=dict)
+
+    def add(self, holder: int, owners: tuple[int, ...], given: tuple[Secret, ...]) -> None:
+        """One holder's shares."""
+        self.holders[holder] = len(given)
+        for owner, share in zip(owners, given, strict=True):
+            self.shares.setdefault(owner, {})[holder + 1] = share
+
+
+def fits(seed: Secret, *, owner: int, wanted: Wanted, params: Params, ctx: Context) -> bool:
+    """Whether this is the seed that the owner committed to, or from which its public mask key follows."""
+    record, name = wanted.records[owner], params.clients[owner]
+    if owner in wanted.survivors:
+        return commit_self_mask(seed, ctx, name) == record.commitment
+    return Agreeing(AgreementKey(mask_seed(seed, ctx, name))).public() == record.mask
+
+
+def rebuild(rebuilt: Rebuilt, wanted: Wanted, params: Params, ctx: Context) -> bool:
+    """Rebuild from the first t shares of each owner; False while a seed is missing or does not fit."""
+    if any(len(rebuilt.shares.get(owner, ())) < params.threshold for owner in wanted.owners):
+        return False
+    for owner in sorted(wanted.owners - rebuilt.seeds.keys()):
+        try:
+            seed = shamir.combine(rebuilt.shares[owner], params.threshold)
+        except ConfigError:
+            continue
+        if fits(seed, owner=owner, wanted=wanted, params=params, ctx=ctx):
+            rebuilt.seeds[owner] = seed
+    return rebuilt.seeds.keys() == wanted.owners
+
+
+def mend(rebuilt: Rebuilt, wanted: Wanted, doubts: Doubts, params: Params, ctx: Context) -> tuple[int, ...]:
+    """No more shares will come: look for the right ones among them. Gives the owners whose seed is not to be found."""
+    lost = []
+    for owner in sorted(wanted.owners - rebuilt.seeds.keys()):
+        found = repair(rebuilt.shares.get(owner, {}), params.threshold, partial(fits, owner=owner, wanted=wanted, params=params, ctx=ctx))
+        if found is None:
+            lost.append(owner)
+            continue
+        rebuilt.seeds[owner] = found.secret
+        for index in found.wrong:
+            doubts.add(owner, index - 1, "share")
+    return tuple(lost)
+
+
+def masks_to_remove(seeds: Mapping[int, Secret], wanted: Wanted, sid: bytes, params: Params, ctx: Context) -> list[Mask]:
+    """What the survivors put on that does not cancel: their own masks, and those that they share with drop-outs."""
+    masks: list[Mask] = [(self_mask(seeds[place], sid, params.clients[place]), -1) for place in sorted(wanted.survivors)]
+    for gone in sorted(wanted.dropped):
+        name = params.clients[gone]
+        agreeing = Agreeing(AgreementKey(mask_seed(seeds[gone], ctx, name)))
+        for place in wanted.graph.circle(gone):
+            if place in wanted.survivors:
+                stream = pair_mask(agreeing, wanted.records[place].mask, sid, name, params.clients[place])
+                masks.append((stream, -pair_sign(place, gone)))
+    return masks

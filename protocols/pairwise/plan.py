@@ -1,0 +1,193 @@
+"""The plan: what a user constructs. It proves that the numbers fit, describes rounds, and makes each party's machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import ClassVar, Self, get_args
+
+from secagg.encode.encoding import Encoding
+from secagg.errors import ConfigError, InvalidMessage
+from secagg.identity import Identity
+from secagg.ledger import Ledger
+from secagg.math.ring import Ring
+from secagg.policy import Floors, Policy
+from secagg.roles import Codec, Role, Sum
+from secagg.roster import Roster
+from secagg.round import Round, RoundDescription, Terms
+from secagg.types import Entropy
+
+from . import client, server
+from .blame import Doubts
+from .client import Client
+from .degree import numbers, spot_checks
+from .graph import Graph
+from .intake import Upload
+from .keys import Pair, Peer, Seeds, Session
+from .mask import Tally
+from .messages import Advert, Adverts, Agreement, Complaint, Confirm, Inbox, Masked, Reveal, Shares, Survivors
+from .opening import Rebuilt, Wanted
+from .params import Params
+from .records import Record
+from .server import Server
+
+VERSION = 1
+COMPLETE = 64
+"""Clients up to which everybody is everybody's neighbour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One server and masks that cancel.
+
+    Args:
+        clients: most clients that ever take part in one round.
+        threshold: clients whose shares rebuild a secret, and who must stay to the end (t); None takes ⌊2n/3⌋ + 1 or more of the n clients
+            of a round. A number asks for the complete graph in any cohort.
+        dropout: in cohorts beyond 64 clients, the part of them that may drop out: the sparse graph is made for it. Where none can be,
+            because too many may drop out or collude, the graph is complete there too.
+        clip: L2 bound of an update, in its own units; longer ones are scaled down to it. A tuple gives one bound per scale group.
+        bits: precision of one value, as a signed integer.
+        max_weight: largest weight of a client, for example its number of examples; 1 averages all alike.
+        rotation: rotate by random signs and Hadamard blocks first, which spends the bits better on uneven updates.
+        ring_bits: width of a word on the wire; None takes the narrowest that holds the sum.
+        submit_seconds, finish_seconds: time for training and sending, and for each shorter phase.
+        floors: see `secagg.policy.Floors`; `floors.colluders` are the clients that may act together with the server (c).
+
+    Guarantees:
+        The server and c clients together learn the sum over one set of at least `floors.floor` organisations, and nothing else about the
+        vectors of the others, even if they send what they like: every client checks the thresholds and signs the set before it gives a
+        share. In cohorts beyond 64 clients this holds with probability 1 − 2^-40 over the order in which the clients stand, which a
+        server that picks among many adverts could influence: there the setting is semi-malicious. The sum is right if the server follows
+        the protocol. Clients may drop out at any time: as long as enough stay the sum is exactly that of the survivors.
+
+    Raises:
+        ConfigError: numbers that do not fit or are not safe, with the number that would be.
+    """
+
+    PROTOCOL: ClassVar[str] = "pairwise"
+    CODEC: ClassVar[Codec] = Codec(Advert, Adverts, Shares, Inbox, Masked, Complaint, Survivors, Confirm, Agreement, Reveal)
+    STATES: ClassVar[tuple[type, ...]] = (
+        *(kind for machine in (client, server) for kind in get_args(machine.State)),
+        client.Kept,
+        *(Seeds, Pair, Peer, Session, Graph),
+        *(Record, Upload, Doubts, Wanted, Rebuilt, Tally, Ring, Sum),
+    )
+
+    clients: int
+    threshold: int | None = None
+    dropout: float = 0.1
+    clip: float | tuple[float, ...] = 1.0
+    bits: int = 16
+    max_weight: int = 4096
+    rotation: bool = False
+    ring_bits: int | None = None
+    submit_seconds: float = 600.0
+    finish_seconds: float = 60.0
+    floors: Floors = field(default_factory=Floors)
+
+    def __post_init__(self) -> None:
+        if self.clients < self.floors.floor:
+            raise ConfigError(f"clients={self.clients}: fewer than the floor of {self.floors.floor}, so no sum could ever be opened")
+        if not 0 < self.dropout < 1:
+            raise ConfigError(f"dropout={self.dropout}: between 0 and 1, the part of a large cohort that may drop out")
+        self.encoding  # noqa: B018  # proves the head-room now, before anything is sent
+        self.thresholds(self.clients)
+
+    @property
+    def encoding(self) -> Encoding:
+        return Encoding(
+            clip=self.clip,
+            bits=self.bits,
+            rotation=self.rotation,
+            max_weight=self.max_weight,
+            max_parties=self.clients,
+            ring_bits=self.ring_bits,
+        )
+
+    def staleness_factor(self, age: int) -> int | None:
+        """Clients sum in step: only the round's own model counts."""
+        return 1 if age == 0 else None
+
+    def thresholds(self, cohort: int) -> tuple[int, int]:
+        """Threshold and quorum of a round with so many clients. Raises ConfigError."""
+        colluders = self.floors.colluders
+        if cohort > COMPLETE and self.threshold is None:
+            quorum = cohort - ceil(self.dropout * cohort)
+            try:
+                spot_checks(cohort, quorum, colluders)
+                return numbers(cohort, quorum, colluders).threshold, quorum
+            except ConfigError:
+                pass  # no sparse graph is safe with so many colluders or drop-outs: everybody is everybody's neighbour
+        least = (cohort + colluders) // 2 + 1
+        threshold = self.threshold if self.threshold is not None else max(2 * cohort // 3 + 1, least, self.floors.threshold)
+        if not max(colluders + 1, least) <= threshold <= cohort:
+            raise ConfigError(
+                f"threshold={threshold} for {cohort} clients of whom {colluders} may collude with the server:"
+                f" between {max(colluders + 1, least)} (2t > n + c) and {cohort} expected"
+            )
+        return threshold, threshold
+
+    def describe(self, terms: Terms, roster: Roster) -> RoundDescription:
+        cohort = terms.cohort or tuple(member.party for member in roster.with_role("client"))
+        if len(cohort) > self.clients:
+            raise ConfigError(f"{len(cohort)} clients in the cohort; this plan has head-room for {self.clients}: raise `clients`")
+        threshold, quorum = self.thresholds(len(cohort))
+        return RoundDescription(
+            protocol=self.PROTOCOL,
+            version=VERSION,
+            task=terms.task,
+            round=terms.round,
+            attempt=terms.attempt,
+            roster_hash=roster.hash,
+            coordinator=roster.with_role("coordinator")[0].party,
+            cohort=cohort,
+            servers=(),
+            floors=replace(self.floors, threshold=threshold),
+            encoding=self.encoding,
+            layout=terms.layout,
+            values=terms.values,
+            base_model=terms.base_model,
+            inputs=terms.inputs,
+            quorum=quorum,
+            submit_seconds=terms.submit_seconds or self.submit_seconds,
+            finish_seconds=terms.finish_seconds or self.finish_seconds,
+            nonce=terms.nonce,
+        )
+
+    @classmethod
+    def from_description(cls, description: RoundDescription) -> Self:
+        encoding, n, quorum = description.encoding, len(description.cohort), description.quorum
+        # > The description is of this protocol and version (PW-P4).
+        if (description.protocol, description.version) != (cls.PROTOCOL, VERSION):
+            raise InvalidMessage(
+                "PW-P4",
+                f"{description.protocol} version {description.version}; this party speaks {cls.PROTOCOL} version {VERSION}",
+                culprits=[description.coordinator],
+            )
+        complete = 2 * description.floors.threshold > n + description.floors.colluders
+        try:
+            return cls(
+                clients=encoding.max_parties,
+                threshold=None,
+                dropout=0.1 if complete else (n - quorum) / n,
+                clip=encoding.clip,
+                bits=encoding.bits,
+                max_weight=encoding.max_weight,
+                rotation=encoding.rotation,
+                ring_bits=encoding.ring_bits,
+                submit_seconds=description.submit_seconds,
+                finish_seconds=description.finish_seconds,
+                floors=description.floors,
+            )
+        except ConfigError as refused:
+            raise InvalidMessage("PW-P4", str(refused), culprits=[description.coordinator]) from refused
+
+    def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
+        params = Params.of(opened)
+        match identity.member.role:
+            case "client":
+                return Client(params, opened.ctx, identity, ledger=ledger, entropy=entropy)
+            case "coordinator":
+                return Server(params, opened, identity, ledger=ledger, entropy=entropy)
+        raise ConfigError(f"{identity.party} is {identity.member.role}: pairwise has clients and a coordinator")

@@ -1,0 +1,128 @@
+"""The client's last two steps: it agrees to one set of survivors, and gives one share of each party that it holds shares of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from secagg.crypto.derive import derive, digest, frame
+from secagg.crypto.pairs import join, seal_box
+from secagg.crypto.sign import BadSignature
+from secagg.errors import InvalidMessage
+from secagg.receipt import sign_agreement, verify_agreement
+from secagg.roles import Outgoing
+from secagg.types import Context, Entropy, PartyId, Secret
+
+from .keys import Pair, Seat, Session
+from .messages import Agreement, Confirm, Reveal, Survivors
+from .records import places
+
+_WORD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """The masked vector is out; the seeds are gone. `key` sealed the upload, and will seal the shares."""
+
+    session: Session
+    held: Mapping[int, Pair]
+    key: Secret
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The set is signed for. One share is left of each pair: the other kind is gone before anything of it could be asked for."""
+
+    session: Session
+    survivors: tuple[int, ...]
+    roots: bytes
+    kept: tuple[Secret, ...]
+    key: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The shares are out."""
+
+
+def confirm(state: Uploaded, message: Survivors, *, seat: Seat) -> tuple[Confirmed, list[Outgoing]]:
+    """Agree to the set, and give up the other half of every pair of shares. [BIK+17, Fig. 4, Round 3]"""
+    survivors = check_survivors(state, message, seat=seat)
+    alive = frozenset(survivors)
+    # > Of every pair one share is kept: the self-mask's of a survivor, the key seed's of a drop-out.
+    kept = tuple(pair.self_mask if place in alive else pair.key for place, pair in state.held.items())
+    roots = roots_hash(state.session.sid, message)
+    signature = sign_agreement(seat.me, seat.ctx.rd, seat.params.names(survivors), roots)
+    return Confirmed(state.session, survivors, roots, kept, state.key), [Outgoing(seat.params.server, Confirm(signature))]
+
+
+def check_survivors(state: Uploaded, message: Survivors, *, seat: Seat) -> tuple[int, ...]:
+    """The set that the server names, by place. Raises InvalidMessage."""
+    params, graph, blame = seat.params, state.session.graph, [seat.params.server]
+    survivors = places(message.present, params.size, check="PW-C9", culprit=params.server)
+    # > The set has a digest each, and this client is in it with the digest of what it sent (PW-C9).
+    if len(message.digests) != len(survivors) or seat.place not in survivors:
+        raise InvalidMessage("PW-C9", "the set of survivors does not hold this client", culprits=blame)
+    if message.digests[survivors.index(seat.place)] != state.digest:
+        raise InvalidMessage("PW-C9", "the set names another upload than this client sent", culprits=blame)
+    alive = frozenset(survivors)
+    # > Whoever is in the set has advertised, and if it is in this client's circle, its box has come (PW-C10).
+    if not alive <= frozenset(graph.members) or not alive & frozenset(graph.circle(seat.place)) <= state.held.keys():
+        raise InvalidMessage("PW-C10", "the set holds a client that this one shares no mask with", culprits=blame)
+    # > No set below the quorum, and none of fewer than F organisations, is confirmed (PW-C11).
+    if not params.enough(survivors, params.quorum):
+        raise InvalidMessage("PW-C11", f"{len(survivors)} survivors; {params.quorum} of F organisations needed", culprits=blame)
+    # > On a sparse graph every k/2 consecutive places keep more survivors than colluders can stand there (PW-C12).
+    if graph.fewest_in_a_run(survivors) < params.run:
+        raise InvalidMessage("PW-C12", f"a run of the circle keeps fewer than {params.run} survivors", culprits=blame)
+    return survivors
+
+
+def roots_hash(sid: bytes, message: Survivors) -> bytes:
+    """Digest of the uploads that are summed."""
+    return digest("pairwise/roots", sid, message.present, b"".join(message.digests))
+
+
+def reveal(state: Confirmed, message: Agreement, *, seat: Seat, entropy: Entropy) -> tuple[Done, list[Outgoing]]:
+    """Everybody has signed the same set: give the one share that is left of each pair. [BIK+17, Fig. 4, Round 4]"""
+    check_agreement(state, message, seat=seat, entropy=entropy)
+    box = seal_box(reveal_key(state.key, state.session.sid), join(state.kept), context=reveal_context(seat.ctx, state.roots, seat.me.party))
+    return Done(), [Outgoing(seat.params.server, Reveal(box))]
+
+
+def check_agreement(state: Confirmed, message: Agreement, *, seat: Seat, entropy: Entropy) -> None:
+    """Raises InvalidMessage."""
+    params, blame = seat.params, [seat.params.server]
+    signers = places(message.present, params.size, check="PW-C13", culprit=params.server)
+    # > At least the quorum of the survivors, of at least F organisations, have signed (PW-C13).
+    if len(message.signatures) != len(signers) or not set(signers) <= set(state.survivors) or not params.enough(signers, params.quorum):
+        raise InvalidMessage("PW-C13", f"{len(signers)} clients have signed the set; {params.quorum} needed", culprits=blame)
+    included = params.names(state.survivors)
+    for index in draw(len(signers), params.spots, entropy):
+        name = params.clients[signers[index]]
+        # > The signatures are over exactly this set: all of them, or in a large cohort as many as the client's own coins draw (PW-C14).
+        try:
+            verify_agreement(seat.me.roster, name, message.signatures[index], rd=seat.ctx.rd, included=included, roots=state.roots)
+        except BadSignature as refused:
+            raise InvalidMessage("PW-C14", f"{name} has not signed the set that the server names", culprits=blame) from refused
+
+
+def draw(count: int, wanted: int, entropy: Entropy) -> list[int]:
+    """`wanted` of `count` indices, uniform and without repetition; all of them if there are no more."""
+    if wanted >= count:
+        return list(range(count))
+    words = np.frombuffer(entropy(_WORD * count), np.dtype("<u8"))
+    return sorted(np.argsort(words, kind="stable")[:wanted].tolist())
+
+
+def reveal_key(key: Secret, sid: bytes) -> Secret:
+    """The key of a client's box of shares; it seals one box only."""
+    return derive(key, salt=sid, label="pairwise/reveal")
+
+
+def reveal_context(ctx: Context, roots: bytes, client: PartyId) -> bytes:
+    """What a box of shares is bound to."""
+    return frame("pairwise/reveal-context", ctx.rd, roots, client.encode())

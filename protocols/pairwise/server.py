@@ -1,0 +1,273 @@
+"""The server: passes on what clients seal for each other, adds masked vectors, and opens the sum of one signed set.
+
+Advertising ─▶ Sharing ─▶ Masking ─▶ Confirming ─▶ Revealing ─▶ Done
+
+A phase ends when everybody has answered, or when its time is over: the server never waits for one client longer than for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from secagg.crypto.pairs import BOX_OVERHEAD, cut, open_box
+from secagg.crypto.seal import CannotOpen
+from secagg.crypto.sign import BadSignature
+from secagg.errors import InvalidMessage, LocalProtocolError, SessionAborted, UnexpectedMessage
+from secagg.identity import Identity
+from secagg.ledger import Ledger
+from secagg.math import shamir
+from secagg.receipt import verify_agreement
+from secagg.roles import Message, Outgoing, Sum
+from secagg.round import Round
+from secagg.types import Entropy, PartyId
+
+from .blame import Doubts
+from .intake import (
+    Advertising,
+    Desk,
+    Masking,
+    Sharing,
+    Upload,
+    open_session,
+    pass_on,
+    take_advert,
+    take_complaint,
+    take_masked,
+    take_shares,
+    too_few,
+)
+from .keys import Session
+from .mask import Each, Tally, serially
+from .messages import Advert, Agreement, Complaint, Confirm, Masked, Reveal, Shares, Survivors
+from .opening import Rebuilt, Wanted, masks_to_remove, mend, rebuild
+from .params import Params
+from .records import bitmap
+from .reveal import reveal_context, reveal_key, roots_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Confirming:
+    """The set is named and the sum stands, still masked: signatures for the set come in."""
+
+    session: Session
+    tally: Tally
+    doubts: Doubts
+    wanted: Wanted
+    uploads: dict[int, Upload]
+    included: tuple[PartyId, ...]
+    roots: bytes
+    signatures: dict[int, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Revealing:
+    """The set is signed: shares come in."""
+
+    before: Confirming
+    rebuilt: Rebuilt = field(default_factory=Rebuilt)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The sum is open."""
+
+    total: Sum
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The round ended without a sum."""
+
+
+State = Advertising | Sharing | Masking | Confirming | Revealing | Done | Failed
+
+
+def name_survivors(state: Masking, *, desk: Desk, ledger: Ledger) -> tuple[Confirming, list[Outgoing]]:
+    """The set is what has been added. From here on a vector that comes late is deleted unread."""
+    params, graph, survivors = desk.params, state.session.graph, tuple(sorted(state.uploads))
+    # > The server names no set below the quorum or F, and on a sparse graph none that leaves a run too few (PW-S8).
+    if not params.enough(survivors, params.quorum) or graph.fewest_in_a_run(survivors) < params.run:
+        raise too_few("PW-S8", "have sent their vector", survivors, desk=desk)
+    message = Survivors(bitmap(survivors, params.size), tuple(state.uploads[place].digest for place in survivors))
+    included, roots = params.names(survivors), roots_hash(state.session.sid, message)
+    try:
+        ledger.release(desk.ctx, included, roots, floor=params.floor)
+    except InvalidMessage as refused:
+        raise SessionAborted(str(refused), answered=included, needed=params.quorum) from refused
+    alive = frozenset(survivors)
+    wanted = Wanted(graph, state.records, alive, state.shared - alive)
+    after = Confirming(state.session, state.tally, state.doubts, wanted, state.uploads, included, roots)
+    return after, [Outgoing(params.clients[place], message) for place in survivors]
+
+
+def take_confirm(state: Confirming, message: Confirm, place: int, *, desk: Desk) -> None:
+    """Keep one signature for the set."""
+    name = desk.params.clients[place]
+    # > A signature is its sender's, over the set that the server named (PW-S9).
+    try:
+        verify_agreement(desk.opened.roster, name, message.signature, rd=desk.ctx.rd, included=state.included, roots=state.roots)
+    except BadSignature as refused:
+        raise InvalidMessage("PW-S9", f"{name} has not signed the set", culprits=[name]) from refused
+    state.signatures[place] = message.signature
+
+
+def ask(state: Confirming, *, desk: Desk) -> tuple[Revealing, list[Outgoing]]:
+    """Show the signatures, and ask those who signed for their shares."""
+    params, signers = desk.params, tuple(sorted(state.signatures))
+    # > The server asks for shares only with the signatures of the quorum and of F organisations (PW-S10).
+    if not params.enough(signers, params.quorum):
+        raise too_few("PW-S10", "have signed the set", signers, desk=desk)
+    message = Agreement(bitmap(signers, params.size), tuple(state.signatures[place] for place in signers))
+    return Revealing(state), [Outgoing(params.clients[place], message) for place in signers]
+
+
+def take_reveal(state: Revealing, message: Reveal, place: int, *, desk: Desk) -> None:
+    """Keep one client's shares: which kind each of them is follows from the set, not from what it says."""
+    before, name = state.before, desk.params.clients[place]
+    owners = tuple(owner for owner in before.wanted.graph.circle(place) if owner in before.wanted.owners)
+    key = reveal_key(before.uploads[place].key, before.session.sid)
+    # > A box of shares opens under the key of its sender's upload and has one share for each whose box it had (PW-S11).
+    try:
+        if len(message.box) != len(owners) * shamir.SHARE + BOX_OVERHEAD:
+            raise CannotOpen(f"it has {len(message.box)} bytes for {len(owners)} shares")
+        opened = open_box(key, message.box, context=reveal_context(desk.ctx, before.roots, name))
+    except CannotOpen as refused:
+        raise InvalidMessage("PW-S11", f"the shares of {name} do not open: {refused}", culprits=[name]) from refused
+    state.rebuilt.add(place, owners, cut(opened, shamir.SHARE))
+
+
+def open_sum(state: Revealing, *, desk: Desk, each: Each = serially) -> Done:
+    """Every seed is there: take the masks out of the sum."""
+    before, params = state.before, desk.params
+    masks = masks_to_remove(state.rebuilt.seeds, before.wanted, before.session.sid, params, desk.ctx)
+    before.tally.apply(masks, each=each)
+    # On a sparse graph the receipt carries t of the signatures: its reader's work must not grow with the cohort.
+    shown = sorted(before.signatures)[: None if before.wanted.graph.complete else params.threshold]
+    agreement = tuple((params.clients[place], before.signatures[place]) for place in shown)
+    return Done(Sum(before.tally.words, before.included, before.roots, agreement))
+
+
+class Server:
+    """The server's machine. A bad message is refused and the round goes on for the rest."""
+
+    def __init__(self, params: Params, opened: Round, me: Identity, *, ledger: Ledger, entropy: Entropy, each: Each = serially) -> None:
+        self._desk = Desk(me, params, opened)
+        self._places = {name: place for place, name in enumerate(params.clients)}
+        self._ledger, self._entropy, self._each = ledger, entropy, each
+        self._state: State = Advertising()
+        self._started = False
+
+    @property
+    def phase(self) -> str:
+        return type(self._state).__name__.lower()
+
+    @property
+    def patience(self) -> float | None:
+        params = self._desk.params
+        match self._state:
+            case Advertising() | Sharing():
+                return params.finish_seconds / 2
+            case Masking():
+                return params.submit_seconds
+            case Confirming() | Revealing():
+                return params.finish_seconds
+        return None
+
+    @property
+    def result(self) -> Sum | None:
+        return self._state.total if isinstance(self._state, Done) else None
+
+    @property
+    def blamed(self) -> tuple[PartyId, ...]:
+        """Those whose guilt is shown: they stand against more than c others."""
+        match self._state:
+            case Masking(doubts=doubts) | Confirming(doubts=doubts) | Revealing(before=Confirming(doubts=doubts)):
+                return self._desk.params.names(doubts.guilty(self._desk.params.colluders))
+        return ()
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def resume(self, state: object) -> None:
+        if self._started or not isinstance(state, State):
+            raise LocalProtocolError(f"a fresh server goes on from one of its own states, not from {type(state).__name__}")
+        self._started, self._state = True, state
+
+    def start(self) -> Sequence[Outgoing]:
+        if self._started:
+            raise LocalProtocolError("this server has started already")
+        self._started = True
+        return []
+
+    def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
+        place, desk = self._places.get(sender), self._desk
+        match self._state, message:
+            case Advertising() as state, Advert() as advert if place is not None and place not in state.records:
+                take_advert(state, advert, place, desk=desk)
+            case Sharing() as state, Shares() as shares if place in state.records and place not in state.boxes:
+                take_shares(state, shares, place, desk=desk)
+            case Masking() as state, Masked() as masked if place in state.shared and place not in state.uploads.keys() | state.left.keys():
+                take_masked(state, masked, place, desk=desk)
+            case Masking() as state, Complaint() as said if place in state.shared and place not in state.uploads.keys() | state.left.keys():
+                take_complaint(state, said, place, desk=desk)
+            case Confirming() as state, Confirm() as signed if place in state.uploads and place not in state.signatures:
+                take_confirm(state, signed, place, desk=desk)
+            case Revealing() as state, Reveal() as shown if place in state.before.signatures and place not in state.rebuilt.holders:
+                take_reveal(state, shown, place, desk=desk)
+            case _:
+                raise UnexpectedMessage(f"{type(message).__name__} is not due in {self.phase}", culprits=[sender])
+        return self._advance(final=self._complete())
+
+    def expire(self) -> Sequence[Outgoing]:
+        return self._advance(final=True)
+
+    def _complete(self) -> bool:
+        """Whether everybody whom this phase waits for has answered."""
+        match self._state:
+            case Advertising(records=records):
+                return len(records) == self._desk.params.size
+            case Sharing(records=records, boxes=boxes):
+                return len(boxes) == len(records)
+            case Masking(shared=shared, uploads=uploads, left=left):
+                return len(uploads) + len(left) == len(shared)
+            case Confirming(uploads=uploads, signatures=signatures):
+                return len(signatures) == len(uploads)
+            case Revealing(before=before, rebuilt=rebuilt):
+                return len(rebuilt.holders) == len(before.signatures)
+        return False
+
+    def _advance(self, *, final: bool) -> list[Outgoing]:
+        """End the phase if it is `final`; the last one also as soon as every seed is rebuilt."""
+        try:
+            match self._state:
+                case Advertising() as state if final:
+                    self._state, outgoing = open_session(state, desk=self._desk)
+                case Sharing() as state if final:
+                    self._state, outgoing = pass_on(state, desk=self._desk)
+                case Masking() as state if final:
+                    self._state, outgoing = name_survivors(state, desk=self._desk, ledger=self._ledger)
+                case Confirming() as state if final:
+                    self._state, outgoing = ask(state, desk=self._desk)
+                case Revealing() as state:
+                    self._state, outgoing = self._finish(state, final=final), []
+                case _:
+                    return []
+        except SessionAborted:
+            self._state = Failed()
+            raise
+        return outgoing
+
+    def _finish(self, state: Revealing, *, final: bool) -> Revealing | Done:
+        desk, wanted, doubts = self._desk, state.before.wanted, state.before.doubts
+        if not rebuild(state.rebuilt, wanted, desk.params, desk.ctx):
+            if not final:
+                return state
+            lost = mend(state.rebuilt, wanted, doubts, desk.params, desk.ctx)
+            # > Without a seed that fits its advert there is no sum: the round ends, and says who contradicts whom (PW-S13).
+            if lost:
+                what = f"gave shares, which do not rebuild the seeds of {', '.join(desk.params.names(lost))}"
+                blame = doubts.describe(desk.params.clients, desk.params.colluders)
+                raise too_few("PW-S13", what, tuple(state.rebuilt.holders), desk=desk, blame=blame)
+        return open_sum(state, desk=desk, each=self._each)
