@@ -51,7 +51,7 @@ class TextTask:
     def cannot_claim(self) -> tuple[str, ...]:
         return (
             f"The test set has {len(self._reports.test)} reports: an accuracy is known to ±{self._uncertainty():.2f} (one standard error).",
-            "In the disjoint variant a company alone knows the others' categories by name only, and forgets of them while it learns its own.",
+            "In the disjoint variant a company alone knows the others' categories by name only, and forgets them while it learns.",
             f"A report is read to its first {LONGEST} tokens, and training stops after minutes: the table compares and sets no record.",
             "The reports are public records, written by other people than those who would write them for these companies.",
         )
