@@ -58,7 +58,6 @@ class Dialler:
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._runner: Runner
-        self._closing = False
 
     def start(self, runner: Runner) -> None:
         """Begin to dial, for this agent."""
@@ -75,16 +74,21 @@ class Dialler:
         if self._connection is not None:
             self._connection.wake()
 
+    async def flush(self) -> None:
+        """Wait until the hub holds everything that was sent, as far as the connection that there is now lasts."""
+        if self._connection is not None:
+            await self._connection.flush()
+
     async def close(self) -> None:
         """Send what is still on its way, within the limit, and leave."""
-        self._closing = True
-        connection, task = self._connection, self._task
-        if connection is not None:
-            try:
-                async with asyncio.timeout(self._limits.close_seconds):
-                    await connection.flush()
-            except TimeoutError:
-                log.warning("%s: not everything was taken by the hub", self._me.party)
+        task = self._task
+        try:
+            async with asyncio.timeout(self._limits.close_seconds):
+                await self.flush()
+        except TimeoutError:
+            pass
+        if not self.link.outbound.empty:
+            log.warning("%s: not everything was taken by the hub", self._me.party)
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -138,7 +138,7 @@ class Hub:
         if tasks := [line.task for line in lines if line.task is not None]:
             await asyncio.wait(tasks, timeout=self._limits.close_seconds)  # each party hangs up when it has read the goodbye
         if self._server is not None:
-            await self._server.stop(0)
+            await self._server.stop(self._limits.close_seconds / 5)
         for runner in self._runners.values():
             await runner.stop()
 

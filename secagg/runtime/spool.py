@@ -71,7 +71,7 @@ class _InFile:
     def __init__(self, spool: Spool, file: BinaryIO, size: int) -> None:
         self._spool, self._file, self._size, self._at = spool, file, size, 0
         spool.used += size
-        self._release = weakref.finalize(self, _free, spool, "used", size)
+        self._release = weakref.finalize(self, _abandon, spool, file, size)
 
     def append(self, chunk: memoryview) -> None:
         left = chunk
@@ -105,6 +105,11 @@ class _InMemory:
         self._release.detach()
         weakref.finalize(held, _free, self._spool, "held", self._size)
         return held
+
+
+def _abandon(spool: Spool, file: BinaryIO, size: int) -> None:
+    file.close()
+    _free(spool, "used", size)
 
 
 def _free(spool: Spool, count: str, size: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from secagg.testing.network import Faults, FaultyNetwork
 from tests.simulation.world import NOW, VALUES, World
 
 UPDATES = [{"a": np.full((3, 4), (index + 1) / 100, np.float32), "b": np.full(5, -index / 100, np.float32)} for index in range(5)]
-PLANS = {
+PLANS: dict[str, Any] = {
     "plaintext": Plaintext(clients=5, clip=1.0, bits=20, max_weight=100),
     "additive": additive.Plan(clients=5, aggregators=3, clip=1.0, bits=20, max_weight=100),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,16 @@ VALUES = 50
 
 class World:
     """`events` are what each party was told; `ledgers` survive `restart`."""
+
+    plan: Any
+    parties: Any
+    network: Any
+    layout: Any
+    task: Any
+    coordinator: Any
+    agents: dict[str, Any]
+    events: dict[str, list[Any]]
+    ledgers: dict[str, Any]
 
     def __init__(self, plan, *, clients=4, aggregators=0, network=None, seed=0, finish=10.0):
         self.plan, self.entropy = plan, InsecureEntropy(seed)
