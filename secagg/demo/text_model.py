@@ -1,7 +1,9 @@
 """MiniLM with a LoRA adapter, and a classifier without weights: a report belongs to the category whose name it lies closest to.
 
 A trained classifier row of a category that one company alone has would open that company's update in the mean: nobody else's hides it.
-Here the category names go through the same adapted encoder, so all that trains is the adapter, and a new category is a new name.
+Here all that trains is the adapter, and a new category is a new name. The names are placed once, by the encoder without its adapter:
+every party has them at the same points, and a company that learns its own categories cannot draw its names over everybody's texts
+(measured: with moving names a company alone fell from 0.41 to 0.32 on the joint test set; with fixed ones it rose to 0.45).
 """
 
 from __future__ import annotations
@@ -79,15 +81,22 @@ class Classifier:
         mask = tokens.attention_mask.unsqueeze(-1)
         return normalize((hidden * mask).sum(1) / mask.sum(1), dim=1)
 
+    @torch.no_grad()
+    def _points(self, names: Sequence[str]) -> torch.Tensor:
+        """Where the category names lie for the encoder without its adapter, len(names) × 384."""
+        with self.model.disable_adapter():
+            return self.embed(names)
+
     def train(self, state: State, texts: Sequence[str], categories: Sequence[str], *, steps: int, generator: torch.Generator) -> State:
         """`steps` steps of AdamW from `state`, on batches drawn by `generator`; only the categories that occur compete."""
         load_adapter(self.model, state)
         names = sorted(set(categories))
+        points = self._points(names)
         targets = torch.tensor([names.index(category) for category in categories])
         optimiser = torch.optim.AdamW([value for value in self.model.parameters() if value.requires_grad], lr=LEARNING_RATE)
         for _ in range(steps):
             chosen = torch.randint(len(texts), (BATCH,), generator=generator).tolist()
-            likeness = self.embed([texts[place] for place in chosen]) @ self.embed(names).T
+            likeness = self.embed([texts[place] for place in chosen]) @ points.T
             optimiser.zero_grad()
             cross_entropy(likeness / TEMPERATURE, targets[chosen]).backward()
             optimiser.step()
@@ -97,13 +106,13 @@ class Classifier:
     def classify(self, state: State, texts: Sequence[str], categories: Sequence[str]) -> list[str]:
         """The category of each text, out of `categories`."""
         load_adapter(self.model, state)
-        names = self.embed(categories)
+        points = self._points(categories)
         answers = [""] * len(texts)
         # Texts of like length together: padding costs as much as words.
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
         for start in range(0, len(order), _TOGETHER):
             places = order[start : start + _TOGETHER]
-            nearest = (self.embed([texts[place] for place in places]) @ names.T).argmax(1).tolist()
+            nearest = (self.embed([texts[place] for place in places]) @ points.T).argmax(1).tolist()
             for place, number in zip(places, nearest, strict=True):
                 answers[place] = categories[number]
         return answers

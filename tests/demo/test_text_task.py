@@ -226,3 +226,17 @@ def test_three_rounds_on_real_reports_beat_the_base_by_far() -> None:
         trained = [task.train(company, "disjoint", state, round=number, steps=4, seed=0) for company in task.companies]
         state = add(state, mean_delta(state, trained))
     assert task.evaluate(state).headline > base + 0.08
+
+
+@needs_minilm
+def test_the_names_of_categories_do_not_move_while_the_texts_do() -> None:
+    import torch
+
+    from secagg.demo.text_model import Classifier
+    from secagg.lora import load_adapter
+
+    classifier = Classifier(0)
+    before, text = classifier._points(["noise", "gas leak"]), classifier.embed(["a loud party"])
+    load_adapter(classifier.model, {name: value + 0.05 for name, value in classifier.initial.items()})
+    assert torch.equal(classifier._points(["noise", "gas leak"]), before)
+    assert not torch.allclose(classifier.embed(["a loud party"]), text)
