@@ -19,8 +19,6 @@ _PRIVATE_LIMIT = 64 << 10
 
 def write_private(path: Path, data: bytes) -> None:
     """Create `path`, mode 0600 from its first byte, whole or not at all. Raises ConfigError if it exists: no key is overwritten."""
-    if path.exists() or path.is_symlink():
-        raise ConfigError(f"{path} exists and is not overwritten: move it away first if it is really to be replaced")
     partial = _partial(path)
     try:
         _create(partial, data, PRIVATE_FILE)

@@ -33,8 +33,8 @@ name = "additive"
 clip = 200.0
 [rounds]
 count = {count}
-deadline = 60
-wait = 60
+deadline = 120
+wait = 120
 [results]
 folder = "results"
 """
@@ -83,7 +83,7 @@ def run_all(folder: Path, count: int) -> list[dict[str, object]]:
     parties = [("serve", "hub"), ("aggregate", "alpha"), ("aggregate", "beta"), *(("join", name) for name in CLIENTS)]
     with contextlib.ExitStack() as stack:
         processes = [stack.enter_context(running(folder, *party)) for party in parties]
-        said = [process.communicate(timeout=120) for process in processes]
+        said = [process.communicate(timeout=240) for process in processes]
         assert [process.returncode for process in processes] == [0] * len(processes), [err for _, err in said]
     return [json.loads(line) for line in said[0][0].splitlines()]
 

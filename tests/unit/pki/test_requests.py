@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from secagg.errors import ConfigError
 from secagg.pki import folder as folders
@@ -94,6 +98,27 @@ def test_a_tls_request_of_another_key_does_not_pass(tmp_path: Path, now: datetim
 
 
 @pytest.mark.parametrize(
+    "asked", ["", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", "unsigned", "other curve"]
+)
+def test_a_tls_request_that_proves_no_key_is_refused_though_the_party_signed_it(
+    tmp_path: Path, now: datetime, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    name = x509.Name([])
+    if asked == "unsigned":
+        good = x509.CertificateSigningRequestBuilder().subject_name(name).sign(ec.generate_private_key(ec.SECP256R1()), SHA256())
+        raw = bytearray(good.public_bytes(Encoding.DER))
+        raw[-1] ^= 1
+        asked = x509.load_der_x509_csr(bytes(raw)).public_bytes(Encoding.PEM).decode()
+    if asked == "other curve":
+        other = x509.CertificateSigningRequestBuilder().subject_name(name).sign(ec.generate_private_key(ec.SECP384R1()), SHA256())
+        asked = other.public_bytes(Encoding.PEM).decode()
+    monkeypatch.setattr("secagg.pki.requests._tls_request", lambda *_: asked)
+    folders.request(tmp_path / "energy", applicant(now), classic=True)
+    with pytest.raises(ConfigError, match="tls_request"):
+        Request.read(tmp_path / "energy" / "request.json")
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"party": "City Gas"},
@@ -114,9 +139,12 @@ def test_what_no_certificate_may_say_is_refused_before_a_key_is_made(now: dateti
 def test_a_second_request_overwrites_no_key(tmp_path: Path, now: datetime) -> None:
     folders.request(tmp_path / "energy", applicant(now), classic=True)
     before = private_bytes(tmp_path / "energy")
-    with pytest.raises(ConfigError, match="secagg certs renew"):
-        folders.request(tmp_path / "energy", applicant(now), classic=True)
+    listed = sorted(tmp_path.rglob("*"))
+    for elsewhere in (None, tmp_path / "another.pem"):
+        with pytest.raises(ConfigError, match="secagg certs renew"):
+            folders.request(tmp_path / "energy", applicant(now), classic=True, organisation_key=elsewhere)
     assert private_bytes(tmp_path / "energy") == before
+    assert sorted(tmp_path.rglob("*")) == listed
 
 
 def test_an_organisation_has_one_key_for_all_its_parties(tmp_path: Path, now: datetime) -> None:
