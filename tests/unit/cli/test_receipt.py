@@ -64,6 +64,7 @@ def test_a_roster_file_is_taken_with_its_hash_or_with_a_warning(secagg: Secagg, 
     assert (other.status, "RO-C4" in other.err) == (2, True)
 
 
+@pytest.mark.check("RC-C5")
 def test_the_mean_is_checked_against_the_receipt(secagg: Secagg, made: Path, receipt: Path, tmp_path: Path) -> None:
     tensors.write(tmp_path / "mean.safetensors", MEAN, {})
     words = ["receipt", "verify", receipt, "--identity", made / "energy", "--mean", tmp_path / "mean.safetensors"]
@@ -71,9 +72,6 @@ def test_the_mean_is_checked_against_the_receipt(secagg: Secagg, made: Path, rec
     tensors.write(tmp_path / "mean.safetensors", MEAN | {"b": np.zeros(4, np.float32)}, {})
     done = secagg(*words)
     assert (done.status, "RC-C5" in done.err) == (3, True)
-
-
-test_the_mean_is_checked_against_the_receipt = pytest.mark.check("RC-C5")(test_the_mean_is_checked_against_the_receipt)
 
 
 def resigned(pki: Path, changed: Receipt) -> Receipt:

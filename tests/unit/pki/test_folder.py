@@ -197,6 +197,7 @@ def test_renewed_keys_are_not_pinned_before_their_certificate_is_there(pki: Path
     assert load_identity(pki / "energy", now=now).roster.epoch == 1
 
 
+@pytest.mark.check("TL-C2")
 def test_a_revoked_party_is_out_of_the_roster_and_its_certificate_out_of_tls(pki: Path, now: datetime) -> None:
     authority = Authority.load(pki / "ca")
     assert authority.revoke("urban", now=now) == 1

@@ -88,10 +88,18 @@ def test_a_party_cannot_change_into_another(pki: Path, now: datetime) -> None:
         rosters.next_epoch(rosters.read(pki / "roster.signed").roster, requests(pki / "other", "energy"))
 
 
-@pytest.mark.check("RO-C3")
-def test_two_parties_with_one_key_are_refused(pki: Path) -> None:
+def test_two_requests_of_one_party_are_refused(pki: Path) -> None:
     with pytest.raises(ConfigError, match="two requests for energy"):
         rosters.build("trial", requests(pki, "hub", "energy", "energy"))
+
+
+@pytest.mark.check("RO-C3")
+def test_two_parties_with_one_key_are_refused(pki: Path, now: datetime) -> None:
+    start, end = folders.validity(now, 30)
+    organisation = keys.load_signing(pki / "energy" / "organisation.pem", "organisation key")
+    twin = Request.create(Applicant("twin", "energy", "client", start, end), keys.load(pki / "energy" / "keys"), organisation)
+    with pytest.raises(ConfigError, match="RO-C3"):
+        rosters.build("trial", [*requests(pki, "hub", "energy"), twin])
 
 
 def test_an_epoch_that_changes_nothing_or_leaves_out_a_stranger_is_refused(pki: Path) -> None:
