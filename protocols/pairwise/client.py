@@ -6,7 +6,7 @@ Ready ─▶ Advertised ─▶ Shared ─▶ Keyed ─vector─▶ Uploaded ─�
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from secagg.crypto.agree import AgreementKey, LowOrderPoint
 from secagg.crypto.derive import digest, frame
@@ -45,7 +45,7 @@ class Kept:
     """All that a client goes on from: its state, and a vector that came before its turn."""
 
     state: State
-    vector: Vector | None
+    vector: Vector | None = field(repr=False)
     version: int
 
 

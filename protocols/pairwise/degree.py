@@ -19,12 +19,12 @@ Source: Bell, Bonawitz, Gascón, Lepoint and Raykova, Secure single-server aggre
          n    c = 1          c = n / 20     c = n / 10     c = n / 5
         65    16, 10, 2      20, 13, 4      26, 17, 7      40, 28, 14
        100    24, 14, 2      30, 19, 6      42, 27, 11     62, 42, 21
-       200    32, 18, 2      46, 29, 11     66, 44, 19     94, 68, 31
-       500    38, 21, 2      70, 47, 18     88, 62, 25     128, 96, 42
-      1000    40, 22, 2      82, 55, 20     104, 73, 29    156, 117, 49
-      2000    44, 24, 2      88, 59, 22     114, 80, 32    174, 130, 54
-      5000    46, 25, 2      100, 67, 24    124, 87, 34    198, 148, 60
-     10000    48, 26, 2      102, 68, 24    134, 94, 36    208, 155, 63
+       200    32, 18, 2      46, 29, 11     66, 44, 19     96, 69, 32
+       500    38, 21, 2      70, 47, 18     88, 62, 26     128, 96, 42
+      1000    40, 22, 2      82, 55, 20     104, 73, 29    156, 117, 50
+      2000    44, 24, 2      88, 59, 22     118, 83, 32    178, 133, 56
+      5000    46, 25, 2      100, 67, 24    128, 90, 35    198, 148, 61
+     10000    48, 26, 2      102, 68, 24    134, 94, 36    208, 155, 64
 """
 
 from __future__ import annotations
@@ -72,22 +72,23 @@ def spot_checks(clients: int, quorum: int, colluders: int, *, security_bits: int
     """How many signatures, drawn by its own coins among at least `quorum`, a client verifies to know that the set is everybody's.
 
     An honest client signs one list only, so of two lists one has at most (n + c) / 2 genuine signatures. A client that is shown it draws
-    s of them, all genuine, with probability at most ((n + c) / 2q)^s; summed over the clients that must stay below 2^-security.
+    s of them, all genuine, with probability at most ((n + c) / 2q)^s; summed over the clients that stays below half of 2^-security, and
+    what the graph leaves below the other half.
     Where `quorum` signatures or more would have to be drawn, all are verified.
     """
     numerator, denominator = clients + colluders, 2 * quorum
     if numerator >= denominator:
         raise ConfigError(f"quorum={quorum}: two lists could both be signed; more than {numerator // 2} of {clients} clients needed")
-    drawn, left, right = 0, clients << security_bits, 1
+    drawn, left, right = 0, clients << (security_bits + 1), 1
     while left > right and drawn < quorum:
         drawn, left, right = drawn + 1, left * numerator, right * denominator
     return drawn
 
 
 def _try(degree: int, clients: int, quorum: int, colluders: int, *, security_bits: int, failure_bits: int) -> Numbers | None:
-    most = _most_marked(quorum - 1, colluders, degree, quorum << (security_bits + 1))
+    most = _most_marked(quorum - 1, colluders, degree, quorum << (security_bits + 2))
     threshold = (degree + 1 + most) // 2 + 1
-    run = _most_marked(quorum, colluders, degree // 2, quorum << (security_bits + 1)) + 1
+    run = _most_marked(quorum, colluders, degree // 2, quorum << (security_bits + 2)) + 1
     spare, slack = degree - threshold, degree // 2 - run
     dropped = clients - quorum
     if spare < 0 or slack < 0:

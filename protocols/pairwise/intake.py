@@ -33,9 +33,10 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Advertising:
-    """Adverts come in."""
+    """Adverts come in; `keys` are all those advertised so far."""
 
     records: dict[int, Record] = field(default_factory=dict)
+    keys: dict[bytes, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +89,11 @@ def take_advert(state: Advertising, message: Advert, place: int, *, desk: Desk) 
     name, record = desk.params.clients[place], Record(message.record)
     # > An advert is signed by its sender for this round (PW-S1).
     record.verify(desk.opened.roster, name, desk.ctx, check="PW-S1")
-    taken = {key for other in state.records.values() for key in (other.channel, other.mask)}
+    keys = (record.channel, record.mask)
     # > No advert has a key that was advertised before, the same key twice, or one of low order: its whole circle would abort (PW-S12).
-    if record.channel == record.mask or taken & {record.channel, record.mask} or low_order(record.channel) or low_order(record.mask):
+    if keys[0] == keys[1] or any(key in state.keys for key in keys) or any(low_order(key) for key in keys):
         raise InvalidMessage("PW-S12", f"a key in the advert of {name} is not its own, or of low order", culprits=[name])
+    state.keys.update(dict.fromkeys(keys, place))
     state.records[place] = record
 
 

@@ -6,13 +6,14 @@ read once, all masks are added to it, and it is written once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from secagg.crypto.derive import derive
 from secagg.crypto.expand import Stream
+from secagg.crypto.many import combine_into
 from secagg.crypto.pairs import commit
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.stream import commitment, open_stream, seal_stream
@@ -24,7 +25,7 @@ from secagg.types import Context, PartyId, Secret
 SEED = 32
 _PAYLOAD = "pairwise/payload"
 _PIECE = 1 << 17
-"""Words worked on at a time: with the keystream beside them they fit the second-level cache."""
+"""Words that one call of `each` works on: half a chunk of 32-bit words, so that two threads share each chunk."""
 
 Mask = tuple[Stream, int]
 """A keystream, and 1 to add it or −1 to take it away."""
@@ -65,12 +66,6 @@ def pair_sign(place: int, other: int) -> int:
     return 1 if place < other else -1
 
 
-def apply(words: Vector, masks: Iterable[Mask], ring: Ring, *, first: int = 0) -> None:
-    """Add every mask to `words`, or take it away; word 0 takes the masks' word `first`."""
-    for stream, sign in masks:
-        stream.add_into(words, first, ring=ring, sign=sign)
-
-
 def seal_masked(
     vector: Vector, masks: Sequence[Mask], ring: Ring, key: Secret, context: bytes, *, each: Each = serially
 ) -> tuple[Blob, bytes]:
@@ -79,13 +74,16 @@ def seal_masked(
 
     def fill(offset: int, buffer: memoryview) -> None:
         start, count = offset // word, len(buffer) // word
+        # A word that fills its machine word is masked where it is sealed from; others are packed first.
+        words: Vector = np.frombuffer(buffer, ring.dtype) if ring.fills_word else np.empty(count, ring.dtype)
 
         def work(piece: slice) -> None:
-            words = vector[start + piece.start : start + piece.stop].copy()
-            apply(words, masks, ring, first=start + piece.start)
-            ring.pack_into(words, buffer[piece.start * word : piece.stop * word])
+            np.copyto(words[piece], vector[start + piece.start : start + piece.stop])
+            combine_into(words[piece], masks, start + piece.start, ring=ring)
 
         each(work, _pieces(count))
+        if not ring.fills_word:
+            ring.pack_into(words, buffer)
 
     sealed = Blob(seal_stream(key, fill, ring.packed_size(len(vector)), purpose=_PAYLOAD, context=context))
     return sealed, commitment(sealed)
@@ -120,7 +118,7 @@ class Tally:
         """Add every mask, or take it away: piece by piece, so that the sum goes through memory once for all of them."""
 
         def work(piece: slice) -> None:
-            apply(self.words[piece], masks, self.ring, first=piece.start)
+            combine_into(self.words[piece], masks, piece.start, ring=self.ring)
 
         each(work, _pieces(len(self.words)))
 
