@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 
 
 def main() -> None:
     """The entry point `secagg`."""
     # gRPC's own notes on connections that end are no news to a person, and it reads this once, when it is loaded.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="secagg: %(message)s")
     from secagg.cli.app import app
+    from secagg.cli.output import StandardError
 
+    logging.basicConfig(level=logging.WARNING, handlers=[StandardError()])
     app(prog_name="secagg")

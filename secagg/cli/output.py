@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TextIO
 
@@ -22,6 +23,7 @@ from secagg.errors import ConfigError, InvalidMessage, PeerError, SecAggError, S
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 DONE, FAILED, MISUSED, MISBEHAVED, INTERRUPTED = 0, 1, 2, 3, 130
 _WIDTH = 160
@@ -62,8 +64,8 @@ class Output:
             sys.stdout.flush()
 
     @contextlib.contextmanager
-    def progress(self, text: str) -> Iterator[None]:
-        """Show that `text` is going on, with the seconds it has taken; in a log, one line."""
+    def progress(self, text: str, detail: Callable[[], str] = str) -> Iterator[None]:
+        """Show that `text` is going on, with what `detail` says by now and the seconds it has taken; in a log, one line."""
         console = _console(sys.stderr)
         if self.as_json:
             yield
@@ -71,11 +73,10 @@ class Output:
             console.print(f"{text} …")
             yield
         else:
-            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress, RenderableColumn, SpinnerColumn, TimeElapsedColumn
 
-            with Progress(
-                SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn(), console=console, transient=True
-            ) as bar:
+            columns = (SpinnerColumn(), RenderableColumn(_Sentence(text, detail)), TimeElapsedColumn())
+            with Progress(*columns, console=console, transient=True) as bar:
                 bar.add_task(text, total=None)
                 yield
 
@@ -88,6 +89,25 @@ class Output:
             _console(sys.stderr).print(note, soft_wrap=True)
         _console(sys.stderr).print(f"secagg: {' '.join(message.split())}", style="red", soft_wrap=True)
         return status
+
+
+class _Sentence:
+    """A text that says anew what it says each time it is drawn."""
+
+    def __init__(self, text: str, detail: Callable[[], str]) -> None:
+        self._text, self._detail = text, detail
+
+    def __rich__(self) -> Text:
+        from rich.text import Text
+
+        return Text(" ".join(filter(None, (self._text, self._detail()))))
+
+
+class StandardError(logging.Handler):
+    """Log lines on whatever standard error is by then: while progress is shown, they go above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(f"secagg: {record.getMessage()}\n")
 
 
 _CURRENT: ContextVar[Output | None] = ContextVar("output", default=None)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from secagg.config import CoordinatorSettings
     from secagg.runtime import Result, Server
 
-_COLUMNS = ["round", "attempt", "included", "left", "weight", "up", "down", "seconds", "of them waiting"]
+_COLUMNS = ["round", "attempt", "in", "out", "weight", "up", "down", "seconds", "waited"]
 
 
 def serve(file: Annotated[Path, typer.Argument(help="TOML file of the coordinator.")], as_json: Json = False) -> None:
@@ -53,7 +53,7 @@ def serve(file: Annotated[Path, typer.Argument(help="TOML file of the coordinato
         model = _resume(out, server, done, model)
         out.say(f"Listening on {server.address} as {identity.party}, for task {settings.task.name}.")
         out.record({"listening": server.address, "party": identity.party, "task": settings.task.name, "round": server.round})
-        _run(out, server, settings, kept, model)
+        _run(out, server, settings, kept, model, parties=len(identity.roster.members))
 
 
 def _resume(out: Output, server: Server, done: int, kept: State) -> State:
@@ -69,7 +69,7 @@ def _resume(out: Output, server: Server, done: int, kept: State) -> State:
     return kept
 
 
-def _run(out: Output, server: Server, settings: CoordinatorSettings, kept: ResultFolder, model: State) -> None:
+def _run(out: Output, server: Server, settings: CoordinatorSettings, kept: ResultFolder, model: State, *, parties: int) -> None:
     from secagg.cli import tensors
     from secagg.errors import SessionAborted
 
@@ -78,7 +78,7 @@ def _run(out: Output, server: Server, settings: CoordinatorSettings, kept: Resul
     while server.round <= rounds.count:
         number = server.round
         try:
-            with out.progress(f"round {number} of {rounds.count}"):
+            with out.progress(f"round {number} of {rounds.count}", lambda: f"({len(server.connected)} of {parties} parties are there)"):
                 result = server.aggregate(deadline=rounds.deadline, wait=rounds.wait)
         except SessionAborted as aborted:
             failed += 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from secagg.cli.output import Output, exit_status
+from secagg.cli.output import Output, StandardError, exit_status
 from secagg.errors import (
     BudgetExceeded,
     ConfigError,
@@ -146,3 +148,23 @@ main()
         assert running.wait(timeout=30) == 130
         assert running.stdout.read() == "closed\n"
         assert running.stderr.read() == "secagg: interrupted\n"
+
+
+def test_progress_says_anew_what_changes_while_it_is_shown() -> None:
+    from rich.console import Console
+
+    from secagg.cli.output import _Sentence
+
+    there = iter(["(1 party)", "(2 parties)"])
+    shown = io.StringIO()
+    console = Console(width=80, file=shown)
+    sentence = _Sentence("round [1]", lambda: next(there))
+    console.print(sentence)
+    console.print(sentence)
+    assert shown.getvalue() == "round [1] (1 party)\nround [1] (2 parties)\n"
+
+
+def test_log_lines_follow_standard_error_wherever_it_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = StandardError()
+    handler.handle(logging.makeLogRecord({"msg": "%s left", "args": ("urban",)}))
+    assert capsys.readouterr().err == "secagg: urban left\n"

@@ -66,6 +66,7 @@ class PlayedServer:
     fail: tuple[int, ...] = ()
     calls: int = 0
     address: str = "127.0.0.1:7070"
+    connected: tuple[str, ...] = ()
     published: list[dict[str, Any]] = field(default_factory=list)
     model: dict[str, Any] = field(default_factory=lambda: FIRST)
 
