@@ -169,26 +169,27 @@ def histogram(name: str, alt: str, low: float, high: float, counts: tuple[int, .
 
 
 def bound(name: str, alt: str, points: list[tuple[float, float]], *, difference: str, limit: str, x_label: str) -> Markup:
-    """Each round's largest difference as a dot under the short line of its bound. `points`: (difference, bound) by round."""
+    """Each round's largest difference as a dot under the short line of its bound, on a logarithmic scale. `points`: (difference, bound)."""
 
     def draw(figure: Figure, width: float) -> None:
-        figure.set_size_inches(width, 2.1)
+        figure.set_size_inches(width, 2.2)
         axes = figure.subplots()
+        axes.set_yscale("log")
         for place, (measured, allowed) in enumerate(points, start=1):
-            axes.plot([place - 0.3, place + 0.3], [allowed, allowed], color=INKS["ink"], linewidth=1.8, solid_capstyle="butt")
-            axes.plot([place, place], [0, measured], color=INKS["federated"], linewidth=1)
+            axes.plot([place - 0.36, place + 0.36], [allowed, allowed], color=INKS["ink"], linewidth=1.8, solid_capstyle="butt")
             axes.plot([place], [measured], "o", color=INKS["federated"], markersize=4.5)
         last, (measured, allowed) = len(points), points[-1]
         axes.text(last + 0.6, allowed, limit, va="center", fontsize=9)
         axes.text(last + 0.6, measured, difference, va="center", fontsize=9, color=INKS["federated"])
         axes.set_xlim(0.2, last * (1.22 if width > 6 else 1.5) + 0.8)
-        axes.set_ylim(0, max(allowed for _, allowed in points) * 1.2)
+        low, high = min(one for one, _ in points), max(allowed for _, allowed in points)
+        axes.set_ylim(low / 4, high * 4)
+        axes.minorticks_off()
         axes.set_xticks([tick for tick in _ticks(last) if tick > 0])
         axes.spines["bottom"].set_bounds(0.5, last + 0.5)
         axes.spines["left"].set_visible(False)
-        axes.grid(axis="y")
         axes.tick_params(length=0, pad=5)
-        axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0), useMathText=True)
+        axes.grid(axis="y")
         axes.set_xlabel(x_label, loc="left", fontsize=9)
         figure.tight_layout()
 

@@ -117,7 +117,7 @@ class Page:
 
     def bound_figure(self) -> Markup:
         words = self._words
-        points = [(one.difference, one.bound) for one in self._results.rounds]
+        points = [(max(one.difference, one.bound * 1e-6), one.bound) for one in self._results.rounds]
         labels = {"difference": words("mean.column_difference"), "limit": words("mean.column_bound"), "x_label": words("mean.column_round")}
         return figures.bound("bound", words("mean.alt"), points, **labels)
 

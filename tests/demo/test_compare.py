@@ -32,7 +32,9 @@ def made():
     people = consortium(3, 2, now=time.time(), entropy=os.urandom)
     plan = additive.Plan(clients=3, clip=4.0, rotation=True, max_weight=512)
     rng = np.random.default_rng(0)
-    updates = [({"w": (rng.normal(size=SIZE) * scale).astype(np.float32)}, weight) for scale, weight in ((0.02, 300), (0.03, 200), (0.05, 410))]
+    updates = [
+        ({"w": (rng.normal(size=SIZE) * scale).astype(np.float32)}, weight) for scale, weight in ((0.02, 300), (0.03, 200), (0.05, 410))
+    ]
     layout = Layout.of(updates[0][0])
     terms = Terms("t", 1, 1, layout.digest, SIZE, bytes(32), (Input(1, bytes(32)),), os.urandom(16), 60.0, 60.0)
     opened = sign_round(plan.describe(terms, people.roster), people.coordinator)

@@ -11,7 +11,7 @@ import pytest
 from secagg.demo import crew as crew_module
 from secagg.demo.crew import Crew, PartyFailed
 
-PARTY = '''
+PARTY = """
 import sys, time, logging
 from secagg.demo.parties.desk import Desk
 
@@ -30,7 +30,7 @@ def steps(count):
 def hang():
     time.sleep(60)
 desk.run({"add": add, "fail": fail, "steps": steps, "hang": hang})
-'''
+"""
 
 
 @pytest.fixture

@@ -83,7 +83,9 @@ def test_ids_are_distinct_and_links_within_the_page_find_them(html):
     elements = [attributes for _, attributes in Page(html).elements]
     ids = [attributes["id"] for attributes in elements if "id" in attributes]
     assert len(ids) == len(set(ids))
-    asked = {attributes["href"].removeprefix("#") for attributes in elements if attributes.get("href")} | set(re.findall(r"url\(#([^)]+)\)", html))
+    asked = {attributes["href"].removeprefix("#") for attributes in elements if attributes.get("href")} | set(
+        re.findall(r"url\(#([^)]+)\)", html)
+    )
     assert asked <= set(ids)
 
 
@@ -160,7 +162,9 @@ def test_a_criterion_that_does_not_hold_is_marked_fail(results):
 
 
 def test_a_quick_run_is_not_judged(results):
-    quick = results.model_copy(update={"criteria": (), "variants": ("disjoint",), "setting": results.setting.model_copy(update={"quick": True})})
+    quick = results.model_copy(
+        update={"criteria": (), "variants": ("disjoint",), "setting": results.setting.model_copy(update={"quick": True})}
+    )
     html = render(quick, Words.of("en"))
     assert Words.of("en")("criteria.unjudged") in html
     assert "PASS" not in html
