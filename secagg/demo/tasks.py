@@ -42,5 +42,5 @@ def load_task(name: str, data: str | None, seed: int) -> Task:
     if name == "text":
         text: Task = import_module("secagg.demo.text_task").TextTask(Path(str(data)), seed)
         return text
-    scenes: Task = import_module("secagg.demo.scenes_task").ScenesTask(seed)
+    scenes: Task = import_module("secagg.demo.scene_task").SceneTask(seed)
     return scenes

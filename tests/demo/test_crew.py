@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
-from secagg.demo import crew as crew_module
 from secagg.demo.crew import Crew, PartyFailed
 
 PARTY = """
@@ -34,26 +35,29 @@ desk.run({"add": add, "fail": fail, "steps": steps, "hang": hang})
 
 
 @pytest.fixture
-def crew(tmp_path, monkeypatch):
+def crew(tmp_path, monkeypatch, heard):
     script = tmp_path / "party.py"
     script.write_text(PARTY)
-    start = crew_module.subprocess.Popen
+    start = subprocess.Popen
 
     def popen(command, **options):
         return start([command[0], str(script), *command[3:]], **options)
 
-    monkeypatch.setattr(crew_module.subprocess, "Popen", popen)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(crew_module.sys.path))
-    heard = []
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     with Crew(tmp_path / "logs", lambda party, event, facts: heard.append((party, event, facts))) as crew:
-        crew.heard = heard
         yield crew
 
 
-def test_a_command_gives_what_came_of_it_and_its_events_come_first(crew):
+@pytest.fixture
+def heard():
+    return []
+
+
+def test_a_command_gives_what_came_of_it_and_its_events_come_first(crew, heard):
     crew.hire("energy", "company", {"more": 100})
     assert crew.ask("energy", "add", a=1, b=2) == {"sum": 103}
-    assert crew.heard == [("energy", "adding", {"a": 1, "name": "energy"})]
+    assert heard == [("energy", "adding", {"a": 1, "name": "energy"})]
 
 
 def test_urgent_commands_go_between_the_steps_of_a_long_one(crew):
@@ -68,7 +72,7 @@ def test_urgent_commands_go_between_the_steps_of_a_long_one(crew):
 
 def test_settling_waits_for_commands_that_answers_give_rise_to(crew):
     crew.hire("energy", "company", {"more": 0})
-    found = []
+    found: list[dict[str, int]] = []
     crew.tell("energy", "add", a=1, b=1, then=lambda gives: crew.tell("energy", "add", a=gives["sum"], b=5, then=found.append))
     crew.settle()
     assert found == [{"sum": 7}]

@@ -41,7 +41,7 @@ class Company:
 
     def prepare(self, variant: str) -> None:
         """One step that nobody sees, so that the first round does not wait for libraries to load."""
-        self._task.train(self.name, variant, self._task.initial_state(), round=1, steps=1, seed=self._seed)
+        self._task.train(self.name, variant, self._task.initial_state(), round=0, steps=1, seed=self._seed)
 
     def join(self, address: str, variant: str) -> dict[str, Any]:
         """Take part in every secure round of a variant."""
@@ -61,7 +61,7 @@ class Company:
         with session:
             for model in session.rounds(PATIENCE):
                 before: State = dict(model)
-                after, examples = self._task.train(self.name, variant, before, round=session.round, steps=self._steps, seed=self._seed)
+                after, examples = self._task.train(self.name, variant, before, round=session.round - 1, steps=self._steps, seed=self._seed)
                 update = {name: after[name] - value for name, value in before.items()}
                 # Demo only: whoever runs this owns all parties, and checks the opened mean against the updates it was made of.
                 save_file(update, self._work / f"update-{variant}-{session.round}-{self.name}.safetensors")
@@ -73,7 +73,7 @@ class Company:
         """Train as many steps as in all rounds, with nobody else; says when there is something to score."""
         state = self._task.initial_state()
         for number in range(1, rounds + 1):
-            state, _ = self._task.train(self.name, variant, state, round=number, steps=self._steps, seed=self._seed)
+            state, _ = self._task.train(self.name, variant, state, round=number - 1, steps=self._steps, seed=self._seed)
             scored = number % every == 0 or number == rounds
             if scored:
                 save_file(state, self._work / f"model-{variant}-{number}-{self.name}.safetensors")

@@ -54,7 +54,7 @@ class Judge:
         """Train with all data in one place, as many steps as the companies do together; scores that are asked for meanwhile come first."""
         state, steps = self._task.initial_state(), self._steps * len(self._task.companies)
         for number in range(1, rounds + 1):
-            state, _ = self._task.train_pooled(variant, state, round=number, steps=steps, seed=self._seed)
+            state, _ = self._task.train_pooled(variant, state, round=number - 1, steps=steps, seed=self._seed)
             scored = number % every == 0 or number == rounds
             if scored:
                 save_file(state, self._work / f"model-{variant}-{number}-{POOLED}.safetensors")

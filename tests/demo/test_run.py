@@ -1,0 +1,105 @@
+"""The demo as a person runs it: `secagg demo` with its processes, over mutual TLS on the loopback interface."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from secagg.demo.record import Results
+
+pytest.importorskip("peft")
+pytest.importorskip("matplotlib")
+pytestmark = [pytest.mark.slow, pytest.mark.network]
+
+DEMO = [sys.executable, "-c", "from secagg.cli import main; main()", "demo", "--quick"]
+ROOT = Path(__file__).parents[2]
+
+
+def start(tmp_path, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    return subprocess.Popen(
+        [*DEMO, "--out", str(tmp_path / "out"), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def children(parent):
+    """Process ids of the parties that a demo has started, by name."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_text().split("\0")
+            is_child = f"PPid:\t{parent}\n" in (entry / "status").read_text()
+        except OSError:
+            continue
+        if entry.name.isdigit() and is_child and "secagg.demo.parties" in words:
+            found[words[words.index("secagg.demo.parties") + 2]] = int(entry.name)
+    return found
+
+
+def wait_for_children(demo, count):
+    deadline = time.monotonic() + 30
+    while len(children(demo.pid)) < count and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return children(demo.pid)
+
+
+def ended(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("mode", [[], ["--peer"]], ids=["two aggregators", "peer"])
+def test_a_quick_run_opens_every_mean_within_the_bound(tmp_path, mode):
+    demo = start(tmp_path, "--json", *mode)
+    output, errors = demo.communicate(timeout=240)
+    assert demo.returncode == 0, errors
+    results = Results.model_validate(json.loads(output))
+    assert results == Results.model_validate_json((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert (tmp_path / "out" / "report.html").exists()
+    assert len(results.rounds) == results.setting.rounds
+    for one in results.rounds:
+        assert one.holds
+        assert set(one.included) == set(results.companies)
+        assert set(one.signed_by) == set(results.setting.aggregators)
+    assert [view.adds_up for view in results.views] == [True]
+    assert {share.aggregator for share in results.views[0].shares} == set(results.setting.aggregators)
+    assert results.criteria == ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the party's process in /proc")
+def test_a_party_that_dies_ends_the_demo_with_its_name(tmp_path):
+    demo = start(tmp_path)
+    parties = wait_for_children(demo, 6)
+    os.kill(parties["urban"], signal.SIGKILL)
+    output, errors = demo.communicate(timeout=60)
+    assert demo.returncode == 1
+    assert "urban was killed by SIGKILL" in errors
+    assert "urban.log" in output
+    assert all(ended(pid) for pid in parties.values())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the party's processes in /proc")
+def test_an_interrupt_ends_every_process_and_leaves_no_key(tmp_path):
+    demo = start(tmp_path)
+    parties = wait_for_children(demo, 6)
+    assert set(parties) == {"judge", "hub", "energy", "community", "urban", "auditor"}
+    demo.send_signal(signal.SIGINT)
+    demo.communicate(timeout=60)
+    assert demo.returncode == 130
+    assert all(ended(pid) for pid in parties.values())
+    assert not list(tmp_path.glob("secagg-demo-*"))
