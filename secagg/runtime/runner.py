@@ -19,6 +19,8 @@ T = TypeVar("T")
 _BACKLOG = 64
 """Packets that may wait for the agent before whoever brings them has to wait too."""
 
+_PAUSE = 0.5
+
 
 class Runner:
     """Gives `agent` its packets and its time, and hands what it says to `carry`, all in order."""
@@ -88,6 +90,7 @@ class Runner:
                 self._hand_over(await self._in_thread(partial(act, clock())))
             except Exception:  # a bug of ours must not silence the party for good
                 log.exception("%s failed over one packet; it goes on", self.name)
+                await asyncio.sleep(_PAUSE)  # what fails at once must not fail a thousand times a second
 
     def _hand_over(self, packets: list[Packet]) -> None:
         for packet in packets:
@@ -95,4 +98,8 @@ class Runner:
         self._settled()
 
     async def _in_thread(self, act: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, act)
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._pool, act)
+        except RuntimeError as ended:  # the interpreter is on its way out and takes no more work
+            raise asyncio.CancelledError from ended
+        return await running

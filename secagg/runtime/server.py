@@ -24,7 +24,7 @@ from secagg.roles import Plan
 from secagg.round import Round, RoundDescription
 from secagg.runtime import driver
 from secagg.runtime.admission import HubAdmission
-from secagg.runtime.attendant import Attendant
+from secagg.runtime.attendant import Attendant, Plans
 from secagg.runtime.coordinator import Coordinator, abort_packets
 from secagg.runtime.dialler import ENDED
 from secagg.runtime.ending import Ending, ending_context
@@ -352,7 +352,8 @@ def serve(
         ledger: durable record of the coordinator; by default `ledger.sqlite` in `state`, in memory if there is no folder at all.
         policy: what the aggregators in this process insist on.
         state: folder for the ledger, spool files, the current model and the open attempt, so that a restarted hub goes on: `round` and
-            `model` are then those of the task as it was left. By default `identity.folder / "state"`.
+            `model` are then those of the task as it was left. By default `identity.folder / "state"`. Aggregators of this process keep
+            their ledgers in subfolders of it, by default in their own identity's folder.
         attempts: attempts of one round before `aggregate` gives up.
         finish: seconds for each of the phases after the deadline.
 
@@ -373,13 +374,17 @@ def serve(
     _take_up(made, kept, record)
     coordinator = Coordinator(identity, plan, policy=chosen, ledger=kept, entropy=os.urandom)
     spoken = {plan.PROTOCOL: type(plan)}
-    attendants = [
-        Attendant(one, plans=spoken, policy=chosen, ledger=Home.of(one, None).ledger(None), entropy=os.urandom) for one in aggregators
-    ]
+    attendants = [_attendant(one, spoken, chosen, state) for one in aggregators]
     _raise_file_limit(len(identity.roster.members))
     server = Server(made, coordinator, record, dict(model), attempts)
     driver.call(server._start(address, attendants, load_tls(identity), home, bounds))  # its other half
     return server
+
+
+def _attendant(one: Identity, plans: Plans, policy: Policy, state: Path | None) -> Attendant:
+    """An aggregator in this process; its ledger is its own."""
+    ledger = Home.of(one, state / one.party if state is not None else None).ledger(None)
+    return Attendant(one, plans=plans, policy=policy, ledger=ledger, entropy=os.urandom)
 
 
 def _take_up(task: Task, ledger: Ledger, record: Record) -> None:
@@ -390,3 +395,5 @@ def _take_up(task: Task, ledger: Ledger, record: Record) -> None:
         task.go_on(max(progress.round, latest[0] if latest else 0), attempt, progress.model, progress.versions)
     elif latest is not None:
         task.go_on(latest[0] + 1, 0, task.model, task.versions)
+    if progress is None:
+        record.save(Progress(task.round, task.versions, task.model))

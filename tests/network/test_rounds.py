@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,8 +31,8 @@ def secure(**changes):
 
 
 def hub(folder: Path, plan, tmp_path: Path, **options):
-    options = {"model": model(), "state": tmp_path / "hub", "finish": 5.0} | options
-    return serve(plan, LOCAL, identity=Identity.load(folder / "hub"), **options)
+    chosen: dict[str, Any] = {"model": model(), "state": tmp_path / "hub", "finish": 5.0} | options
+    return serve(plan, LOCAL, identity=Identity.load(folder / "hub"), **chosen)
 
 
 def test_rounds_open_the_mean_and_end_with_the_model_at_every_client(plain: Path, tmp_path: Path):
@@ -137,12 +138,13 @@ def test_an_update_that_does_not_fit_is_refused_before_it_is_sent(plain: Path, t
         outcome.start()
         state = next(session.rounds(10))
         assert session.round == 1
-        for broken, message in [
+        refusals: list[tuple[dict[str, Any], str]] = [
             ({}, "'w' is missing"),
             ({"w": np.zeros(3, np.float32)}, "'w' has shape"),
             ({"w": np.full(VALUES, np.nan, np.float32)}, "'w' holds NaN"),
             ({"w": np.zeros(VALUES, np.float64)}, "'w' has dtype"),
-        ]:
+        ]
+        for broken, message in refusals:
             with pytest.raises(ConfigError, match=message):
                 session.submit(broken)
         with pytest.raises(ConfigError, match="weight 11"):
