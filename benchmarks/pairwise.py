@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -87,8 +88,8 @@ class Rehearsal:
         ends = {hub.party: server}
         self._timed(hub.party, "start", server.start)
         for me in self.parties.clients:
-            role = Client(self.params, self.opened.ctx, me, ledger=Ledger(), entropy=os.urandom, each=self.each)
-            end = ends[me.party] = Endpoint(role, self.opened, me, codec)
+            client = Client(self.params, self.opened.ctx, me, ledger=Ledger(), entropy=os.urandom, each=self.each)
+            end = ends[me.party] = Endpoint(client, self.opened, me, codec)
             queue.extend(self._timed(me.party, "Advert", end.start))
             if me.party not in gone:
                 end.contribute(vector, version=0)

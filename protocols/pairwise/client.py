@@ -182,7 +182,7 @@ class Client:
                 confirmed, outgoing = confirm(state, survivors, seat=seat)
                 self._use("survivors", confirmed.roots)
                 included = seat.params.names(confirmed.survivors)
-                self._ledger.release(seat.ctx, included, confirmed.roots, floor=seat.params.floor)
+                self._ledger.release(seat.ctx, included, confirmed.roots, model=seat.params.model, terms=seat.params.terms)
                 self._state = confirmed
                 return outgoing
             case Confirmed() as state, Agreement() as agreement:

@@ -26,6 +26,7 @@ class Params:
         run: survivors that any `degree` / 2 consecutive places of the circle must keep; 0 in the complete graph.
         colluders: clients that are assumed to collude with the server (c).
         spots: signatures for the set that a client verifies, drawn by its own coins.
+        model, terms: what the ledger compares two sums by.
     """
 
     clients: tuple[PartyId, ...]
@@ -41,6 +42,8 @@ class Params:
     run: int
     spots: int
     version: int
+    model: bytes
+    terms: bytes
     submit_seconds: float
     finish_seconds: float
 
@@ -69,6 +72,8 @@ class Params:
             run=found.run,
             spots=spots,
             version=described.inputs[0].version,
+            model=described.inputs[0].model,
+            terms=described.substance,
             submit_seconds=described.submit_seconds,
             finish_seconds=described.finish_seconds,
         )

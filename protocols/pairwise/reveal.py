@@ -103,7 +103,7 @@ def check_agreement(state: Confirmed, message: Agreement, *, seat: Seat, entropy
     included = params.names(state.survivors)
     for index in draw(len(signers), params.spots, entropy):
         name = params.clients[signers[index]]
-        # > The signatures are over exactly this set: all of them, or in a large cohort as many as the client's own coins draw (PW-C14).
+        # > Every signature that the client draws by its own coins is its sender's, over exactly this set (PW-C14).
         try:
             verify_agreement(seat.me.roster, name, message.signatures[index], rd=seat.ctx.rd, included=included, roots=state.roots)
         except BadSignature as refused:

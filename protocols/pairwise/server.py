@@ -92,7 +92,7 @@ def name_survivors(state: Masking, *, desk: Desk, ledger: Ledger) -> tuple[Confi
     message = Survivors(bitmap(survivors, params.size), tuple(state.uploads[place].digest for place in survivors))
     included, roots = params.names(survivors), roots_hash(state.session.sid, message)
     try:
-        ledger.release(desk.ctx, included, roots, floor=params.floor)
+        ledger.release(desk.ctx, included, roots, model=params.model, terms=params.terms)
     except InvalidMessage as refused:
         raise SessionAborted(str(refused), answered=included, needed=params.quorum) from refused
     alive = frozenset(survivors)

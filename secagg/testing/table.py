@@ -144,7 +144,8 @@ class Table:
             name: end.role.patience for name, end in self.endpoints.items() if name not in self.gone and end.role.patience is not None
         }
         if coordinator not in waiting:
-            return SessionAborted("the coordinator is gone")
+            said = [error for party, error in self.refused if party == coordinator and isinstance(error, SessionAborted)]
+            return said[-1] if said else SessionAborted("the coordinator is gone")
         name = min(waiting, key=lambda party: (waiting[party], party != coordinator))
         before = len(self.refused)
         self._do(name, self.endpoints[name].expire)
