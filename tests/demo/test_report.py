@@ -17,7 +17,7 @@ pytest.importorskip("matplotlib")
 
 RECORDED = Path(__file__).parent / "recorded.json"
 VOID = {"meta", "img", "br", "link", "use"}
-SECTIONS = ("criteria", "scores", "examples", "view", "mean", "cost", "receipts", "limits", "setting")
+SECTIONS = ("criteria", "flow", "scores", "examples", "view", "mean", "cost", "receipts", "limits", "setting")
 
 
 class Page(HTMLParser):
