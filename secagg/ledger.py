@@ -21,8 +21,9 @@ CREATE TABLE IF NOT EXISTS rounds (
     task TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, rd BLOB NOT NULL, PRIMARY KEY (task, round, attempt));
 CREATE TABLE IF NOT EXISTS slots (rd BLOB NOT NULL, slot TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (rd, slot));
 CREATE TABLE IF NOT EXISTS releases (
-    task TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, members TEXT NOT NULL, roots BLOB NOT NULL,
-    PRIMARY KEY (task, round, attempt));
+    task TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, model BLOB NOT NULL, terms BLOB NOT NULL,
+    members TEXT NOT NULL, roots BLOB NOT NULL, PRIMARY KEY (task, round, attempt));
+CREATE INDEX IF NOT EXISTS released_models ON releases (model);
 """
 
 
@@ -88,35 +89,35 @@ class Ledger:
             row = self._db.execute("SELECT digest FROM slots WHERE rd = ? AND slot = ?", (ctx.rd, slot)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def release(self, ctx: Context, members: Iterable[PartyId], roots: bytes, *, floor: int) -> None:
+    def release(self, ctx: Context, members: Iterable[PartyId], roots: bytes, *, model: bytes, terms: bytes) -> None:
         """Record, before it is sent, that the sum over `members` leaves this party.
 
-        Differencing: the same round is summed again only over the identical set of the identical reports' owners, or over a set
-        that differs in at least `floor` parties, so that no difference of two sums shows fewer than that many.
+        Differencing: updates that start from one model are alike, however often they are sent. So from one newest input model only one
+        set is ever summed, under one encoding, in whatever attempt, round or task: two sums never differ in a party, a clip or a weight.
+
+        Args:
+            model: digest of the newest input model.
+            terms: `RoundDescription.substance`.
 
         Raises:
-            InvalidMessage: RD-C10, the set is too close to one released before.
+            InvalidMessage: RD-C10, another set or other terms than were released before from this model; RD-C11, another batch of this
+                attempt.
         """
-        wanted = set(members)
+        wanted = json.dumps(sorted(members))
         with self._transaction():
-            rows = self._db.execute(
-                "SELECT attempt, members FROM releases WHERE task = ? AND round = ? AND attempt != ?", (ctx.task, ctx.round, ctx.attempt)
-            ).fetchall()
-            for attempt, listed in rows:
-                apart = len(wanted ^ set(json.loads(listed)))
-                # > A round is summed again only over the same set or one that differs in at least F parties (RD-C10).
-                if 0 < apart < floor:
-                    raise InvalidMessage(
-                        "RD-C10",
-                        f"this set differs from that of attempt {attempt} in {apart} parties: the two sums would show them; {floor} needed",
-                    )
-            self._db.execute(
-                "INSERT OR IGNORE INTO releases VALUES (?, ?, ?, ?, ?)",
-                (ctx.task, ctx.round, ctx.attempt, json.dumps(sorted(wanted)), roots),
-            )
-            kept = self._db.execute(
-                "SELECT roots FROM releases WHERE task = ? AND round = ? AND attempt = ?", (ctx.task, ctx.round, ctx.attempt)
-            ).fetchone()
+            before = self._db.execute("SELECT task, round, attempt, members, terms FROM releases WHERE model = ?", (model,)).fetchone()
+            # > From one input model only one set is summed, under one encoding (RD-C10).
+            if before is not None and (before[3], before[4]) != (wanted, terms):
+                away = sorted(set(json.loads(before[3])) ^ set(json.loads(wanted)))
+                what = f"the set then differs in {', '.join(away)}" if away else "the encoding or the inputs then differ"
+                raise InvalidMessage(
+                    "RD-C10",
+                    f"a sum over this input model was released in round {before[1]}, attempt {before[2]} of task {before[0]!r} and {what}:"
+                    " two such sums would show single updates. Bring the same parties together again, or go on from another model",
+                )
+            slot = (ctx.task, ctx.round, ctx.attempt)
+            self._db.execute("INSERT OR IGNORE INTO releases VALUES (?, ?, ?, ?, ?, ?, ?)", (*slot, model, terms, wanted, roots))
+            kept = self._db.execute("SELECT roots FROM releases WHERE task = ? AND round = ? AND attempt = ?", slot).fetchone()
             # > A batch is collected once (RD-C11).
             if kept[0] != roots:
                 raise InvalidMessage("RD-C11", f"another batch of round {ctx.round}, attempt {ctx.attempt} was released before")
@@ -145,12 +146,22 @@ class _Transaction:
         self._lock.acquire()
         try:
             self._db.execute("BEGIN IMMEDIATE")
-        except BaseException:
+        except sqlite3.Error as refused:
             self._lock.release()
-            raise
+            raise _cannot_write(refused) from refused
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        except sqlite3.Error as refused:
+            raise _cannot_write(refused) from refused
         finally:
             self._lock.release()
+        if isinstance(error, sqlite3.Error):
+            raise _cannot_write(error) from error
+
+
+def _cannot_write(refused: sqlite3.Error) -> ConfigError:
+    return ConfigError(
+        f"the ledger cannot be written, so nothing was sent: {refused}. Is the disk full, or the file held by another program?"
+    )

@@ -47,6 +47,8 @@ class Policy:
         min_bits: coarsest values it sends: fewer bits would only make its work useless.
         max_values: longest vector it encodes, as a guard against a hub that asks for the whole model.
         min_servers: fewest aggregators or key holders its update may be split over.
+        max_inputs: most model versions that one round may mix. More than one makes rounds buffered, and then a coordinator can show
+            different clients different models of its own making before it sums them: allow it only to one that is trusted with that.
     """
 
     floors: Floors = Floors()
@@ -55,3 +57,4 @@ class Policy:
     min_bits: int = 4
     max_values: int = 1 << 31
     min_servers: int = 0
+    max_inputs: int = 1

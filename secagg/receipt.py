@@ -44,7 +44,6 @@ class Receipt:
         roots: digest of their signed reports.
         agreement: who signed for this set (aggregators, or clients in `pairwise`).
         result: SHA-256 of the released mean (float32, little-endian, in layout order).
-        weight: the sum of the clients' weights; no single weight is known to anybody but its owner.
         signature: the coordinator's, over everything above.
     """
 
@@ -53,16 +52,13 @@ class Receipt:
     roots: bytes
     agreement: tuple[tuple[PartyId, bytes], ...]
     result: bytes
-    weight: int
     signature: bytes
 
     @classmethod
-    def issue(cls, opened: Round, total: Sum, *, result: bytes, weight: int, coordinator: Identity) -> Receipt:
+    def issue(cls, opened: Round, total: Sum, *, result: bytes, coordinator: Identity) -> Receipt:
         """The coordinator's receipt for a sum that was opened."""
-        unsigned = cls(opened, total.included, total.roots, total.agreement, result, weight, b"")
-        return cls(
-            opened, total.included, total.roots, total.agreement, result, weight, coordinator.signing.sign(_SIGN, unsigned._signed())
-        )
+        unsigned = cls(opened, total.included, total.roots, total.agreement, result, b"")
+        return cls(opened, total.included, total.roots, total.agreement, result, coordinator.signing.sign(_SIGN, unsigned._signed()))
 
     def to_bytes(self) -> bytes:
         return serialise(self._wire(self.signature))
@@ -77,20 +73,24 @@ class Receipt:
             exactly(wire.agreed_roots, HASH, "roots"),
             tuple((party(item.party, "signatory"), item.signature) for item in wire.agreement),
             exactly(wire.result, HASH, "result"),
-            wire.weight,
             wire.signature,
         )
 
-    def verify(self, *, signatories: int) -> None:
-        """Check every signature, the roster and the floor. Raises InvalidMessage.
+    def verify(self, *, rd: bytes | None = None) -> None:
+        """Check every signature, the roster, the floor, and that all have agreed who must. Raises InvalidMessage.
+
+        Who must: all servers of the description; where it has none, at least its threshold of clients of the set. A protocol with neither
+        (a consortium key, plaintext) rests on the coordinator's word, and its name in the description says so.
 
         Args:
-            signatories: how many distinct parties must have signed the set: all servers of the description for `additive`.
+            rd: the round that the reader took part in; another one is refused.
         """
         described, roster = self.round.description, self.round.roster
         # > A receipt belongs to the roster that the reader holds (RC-C1).
         if described.roster_hash != roster.hash:
             raise InvalidMessage("RC-C1", "the receipt is of another roster: take the one of its epoch")
+        if rd is not None and round_digest(self.round.raw) != rd:
+            raise InvalidMessage("RC-C1", "the receipt is of another round", culprits=[described.coordinator])
         # > Description and receipt carry the coordinator's signature (RC-C2).
         try:
             coordinator = roster.member(described.coordinator).signing
@@ -98,7 +98,7 @@ class Receipt:
             coordinator.verify(self.signature, _SIGN, self._signed())
         except BadSignature as refused:
             raise InvalidMessage("RC-C2", "the coordinator's signature does not hold", culprits=[described.coordinator]) from refused
-        self._verify_agreement(signatories)
+        self._verify_agreement()
         # > The set is part of the cohort and not below the floor (RC-C4).
         if not set(self.included) <= set(described.cohort):
             raise InvalidMessage("RC-C4", "the set holds a party that was not in the cohort")
@@ -107,17 +107,21 @@ class Receipt:
                 "RC-C4", f"{self.round.organisations(self.included)} organisations in the sum, {described.floors.floor} needed"
             )
 
-    def _verify_agreement(self, signatories: int) -> None:
-        rd, allowed = round_digest(self.round.raw), {*self.round.description.servers, *self.round.description.cohort}
+    def _verify_agreement(self) -> None:
+        rd, described = round_digest(self.round.raw), self.round.description
+        names = [name for name, _ in self.agreement]
         for name, signature in self.agreement:
-            # > Each signatory is of the round and signed exactly this set (RC-C3).
+            # > Each signatory signed exactly this set, and they are all servers, or enough clients of the set (RC-C3).
             try:
                 verify_agreement(self.round.roster, name, signature, rd=rd, included=self.included, roots=self.roots)
             except BadSignature as refused:
                 raise InvalidMessage("RC-C3", f"the signature of {name} for the set does not hold", culprits=[name]) from refused
-        names = [name for name, _ in self.agreement]
-        if len(set(names) & allowed) < max(signatories, 1) or len(set(names)) != len(names):
-            raise InvalidMessage("RC-C3", f"{len(set(names) & allowed)} parties signed for the set, {signatories} needed")
+        if len(set(names)) != len(names):
+            raise InvalidMessage("RC-C3", "a party signed twice for the set")
+        if described.servers and set(names) != set(described.servers):
+            raise InvalidMessage("RC-C3", f"signed by {', '.join(names) or 'nobody'}; all of {', '.join(described.servers)} needed")
+        if not described.servers and (len(names) < described.floors.threshold or not set(names) <= set(self.included)):
+            raise InvalidMessage("RC-C3", f"{len(names)} clients of the set signed for it, {described.floors.threshold} needed")
 
     def _signed(self) -> bytes:
         return serialise(self._wire(b""))
@@ -130,7 +134,6 @@ class Receipt:
             agreed_roots=self.roots,
             agreement=[pb.PartySignature(party=name, signature=given) for name, given in self.agreement],
             result=self.result,
-            weight=self.weight,
             signature=signature,
         )
 

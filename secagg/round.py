@@ -6,7 +6,7 @@ different models, sets or parameters cannot produce shares or masks that cancel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from secagg.crypto.derive import digest
 from secagg.crypto.sign import BadSignature
@@ -114,6 +114,8 @@ class RoundDescription:
         except ConfigError as refused:
             raise MalformedMessage(f"round description: {refused}") from refused
         cohort = parties(wire.cohort, "cohort")
+        if len(cohort) > encoding.max_parties:
+            raise MalformedMessage(f"round description: {len(cohort)} clients, but the encoding has head-room for {encoding.max_parties}")
         if not wire.inputs or len(wire.inputs) > 64 or len({item.version for item in wire.inputs}) != len(wire.inputs):
             raise MalformedMessage(f"round description: {len(wire.inputs)} input models; 1 to 64 distinct versions expected")
         return cls(
@@ -137,6 +139,13 @@ class RoundDescription:
             finish_seconds=between(wire.finish_ms, 1, _DAY_MS, "finish deadline") / 1000,
             nonce=exactly(wire.nonce, NONCE, "nonce"),
         )
+
+    @property
+    def substance(self) -> bytes:
+        """Digest of all that decides what an update becomes: encoding, inputs with their factors, layout, base. Two attempts that agree
+        in it and in the set open the same sum; the times, the names of task and round, and the cohort are left out."""
+        fixed = replace(self, task="", round=0, attempt=0, cohort=(), quorum=0, submit_seconds=0, finish_seconds=0, nonce=b"")
+        return digest("round-description/substance", fixed.to_bytes())
 
     def input(self, version: int) -> Input | None:
         """The allowed input model of this version, if it is allowed."""
@@ -242,6 +251,8 @@ def _check_policy(described: RoundDescription, opened: Round, policy: Policy) ->
         raise InvalidMessage(
             "RD-C7", f"an update of {described.values} values, at most {policy.max_values} in this party's policy", culprits=blame
         )
+    if len(described.inputs) > policy.max_inputs:
+        raise InvalidMessage("RD-C7", f"{len(described.inputs)} input models, {policy.max_inputs} in this party's policy", culprits=blame)
     if len(described.servers) < policy.min_servers:
         raise InvalidMessage("RD-C7", f"{len(described.servers)} servers, {policy.min_servers} in this party's policy", culprits=blame)
 

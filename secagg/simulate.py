@@ -142,7 +142,7 @@ class _Round:
         if coordinator.total is None or coordinator.opened is None:
             raise self._explained(coordinator.failure)
         opened = self.task.decode(coordinator.total, coordinator.opened)
-        receipt, sent = coordinator.publish(result_digest(float_bytes(opened.mean)), opened.weight)
+        receipt, sent = coordinator.publish(result_digest(float_bytes(opened.mean)))
         network.send(sent)
         network.run()
         seconds = time.perf_counter() - began

@@ -29,8 +29,9 @@ _LABEL = "snapshot"
 
 def seal_state(state: object, *, me: Identity, ctx: Context, entropy: Entropy) -> bytes:
     """`state` as bytes that only `me` can open, in this round only. Raises LocalProtocolError for a value that has no form."""
-    nonce = entropy(_NONCE)
     plain = json.dumps(_write(state), separators=(",", ":")).encode()
+    # The state itself goes into the nonce: even if the entropy repeats, two states never share one.
+    nonce = derive(_key(me, ctx), salt=entropy(32), label="snapshot/nonce", info=(plain,), length=_NONCE).expose()
     return nonce + AESGCM(_key(me, ctx).expose()).encrypt(nonce, plain, _bound(me, ctx))
 
 

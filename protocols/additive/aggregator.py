@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from secagg.crypto.derive import frame
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.sign import BadSignature
+from secagg.crypto.stream import commitment
 from secagg.errors import InvalidMessage, LocalProtocolError, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
@@ -36,6 +37,7 @@ class Held:
     root: bytes
     secret: Secret
     payload: Payload | None
+    commitment: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,9 @@ def tally_part(tally: Tally, held: Held, client: PartyId, seat: Seat, sign: int)
     if held.payload is None:
         tally.add_mask(mask(held.secret, seat.ctx, client, held.report, seat.index), sign)
         return
-    # > The vector opens, whole, under the key that was sealed with it (AD-A6).
+    # > The vector has the tags that were committed to, and opens, whole, under the key that was sealed with it (AD-A6).
+    if sign > 0 and commitment(held.payload) != held.commitment:
+        raise InvalidMessage("AD-A6", f"the vector of {client} is not the one it committed to", culprits=[client])
     try:
         tally.add_sealed(held.secret, held.payload, seal_context(seat.ctx, client, seat.me.party, held.report), sign)
     except CannotOpen as refused:
@@ -156,9 +160,9 @@ def accept(state: Accepting, message: Report, client: PartyId, *, seat: Seat, le
     before = ledger.used(seat.ctx, f"part/{client}")
     if client in state.held or (before is not None and before != root):
         raise InvalidMessage("AD-A7", f"{client} has already reported in this round", culprits=[client])
-    held = Held(message.report, root, open_part(message, client, seat), message.payload)
-    tally_part(state.tally, held, client, seat, 1)
+    held = Held(message.report, root, open_part(message, client, seat), message.payload, message.commitment)
     ledger.use(seat.ctx, f"part/{client}", root)
+    tally_part(state.tally, held, client, seat, 1)
     signature = seat.me.signing.sign(ACCEPTED, frame(ACCEPTED, seat.ctx.rd, client.encode(), root))
     receipt = Accepted(client, root, signature)
     after = replace(state, held={**state.held, client: held})
@@ -189,8 +193,8 @@ def agree(state: Listing, *, seat: Seat, ledger: Ledger) -> tuple[Agreeing, list
             f"AD-A9: {found} organisations have reported, {seat.params.floor} needed", answered=included, needed=seat.params.floor
         )
     roots = roots_hash(batch)
-    # > The set is on disk before it is signed, and is not too close to one released before.
-    ledger.release(seat.ctx, included, roots, floor=seat.params.floor)
+    # > The set is on disk before it is signed: in one attempt no other is ever signed.
+    ledger.use(seat.ctx, "batch", roots)
     for client in state.held.keys() - set(included):
         tally_part(state.tally, state.held[client], client, seat, -1)
     own = Agreed(included, roots, sign_agreement(seat.me, seat.ctx.rd, included, roots))
@@ -209,12 +213,14 @@ def verify_agreed(message: Agreed, sender: PartyId, aggregators: tuple[PartyId, 
         raise InvalidMessage(check, f"{sender} has not signed the set it sent", culprits=[sender]) from refused
 
 
-def share(state: Agreeing, *, seat: Seat, entropy: Entropy) -> tuple[Done, list[Outgoing]]:
+def share(state: Agreeing, *, seat: Seat, ledger: Ledger, entropy: Entropy) -> tuple[Done, list[Outgoing]]:
     """Every aggregator has signed the same set: seal this one's share of the sum to the collector."""
     for name, agreed in state.agreed.items():
         # > All m signatures are over one and the same set (AD-A10).
         if (agreed.included, agreed.roots) != (state.included, state.roots):
             raise InvalidMessage("AD-A10", f"{name} signed another set", culprits=[name])
+    described = seat.opened.description
+    ledger.release(seat.ctx, state.included, state.roots, model=described.inputs[0].model, terms=described.substance)
     key, to = Secret(entropy(SEED)), seat.params.collector
     context = share_context(seat.ctx, seat.me.party, to, state.roots)
     payload, committed = seal_masked(state.tally.words, [], state.tally.ring, key, context)
@@ -312,7 +318,7 @@ class Aggregator:
                 state, outgoing = agree(state, seat=self._seat, ledger=self._ledger)
                 self._state = state
             if isinstance(state, Agreeing) and state.agreed.keys() == everyone:
-                self._state, shares = share(state, seat=self._seat, entropy=self._entropy)
+                self._state, shares = share(state, seat=self._seat, ledger=self._ledger, entropy=self._entropy)
                 outgoing = [*outgoing, *shares]
         except (InvalidMessage, SessionAborted):
             self._state = Failed()

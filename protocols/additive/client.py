@@ -87,8 +87,8 @@ def report(
 
 def receive_receipt(state: Reported, message: Accepted, sender: PartyId, *, me: Identity, params: Params, ctx: Context) -> Reported | Done:
     """Keep one aggregator's signature for the report."""
-    # > A receipt is from an aggregator of the round, for the root this client sent (AD-K1).
-    if sender not in params.aggregators or message.client != me.party or message.root != state.root:
+    # > A receipt is for the root that this client sent, signed by the aggregator it comes from (AD-K1).
+    if message.client != me.party or message.root != state.root:
         raise InvalidMessage("AD-K1", f"{sender} gave a receipt for another report", culprits=[sender])
     verify_receipt(message, sender, me.roster, ctx, check="AD-K1")
     receipts = (*state.receipts, (sender, message.signature))
@@ -159,6 +159,9 @@ class Client:
         raise LocalProtocolError(f"a vector is not due in phase {self.phase!r}")
 
     def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
+        # > Only an aggregator's message can end a client's round; anybody else's is refused and changes nothing.
+        if sender not in self._params.aggregators:
+            raise UnexpectedMessage(f"{sender} is no aggregator of this round", culprits=[sender])
         try:
             match self._state, message:
                 case Reported() as state, Accepted() as accepted:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from secagg.crypto.seal import CannotOpen
+from secagg.crypto.stream import commitment
 from secagg.errors import InvalidMessage, LocalProtocolError, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.roles import Message, Outgoing, Sum
@@ -68,12 +69,17 @@ class Desk:
         return tuple(sorted(client for client, holders in state.receipts.items() if holders == everyone))
 
 
-def count_receipt(state: Gathering, message: Accepted, sender: PartyId, *, desk: Desk) -> Gathering:
-    """One aggregator holds one client's part."""
+def check_receipt(message: Accepted, sender: PartyId, *, desk: Desk) -> None:
+    """Raises InvalidMessage."""
     # > A receipt is signed by an aggregator of the round, for a client of the cohort (AD-C1).
     if sender not in desk.params.aggregators or message.client not in desk.params.clients:
         raise InvalidMessage("AD-C1", f"{sender} sent a receipt for {message.client} that does not fit the round", culprits=[sender])
     verify_receipt(message, sender, desk.opened.roster, desk.opened.ctx, check="AD-C1")
+
+
+def count_receipt(state: Gathering, message: Accepted, sender: PartyId, *, desk: Desk) -> Gathering:
+    """One aggregator holds one client's part."""
+    check_receipt(message, sender, desk=desk)
     holders = state.receipts.get(message.client, frozenset()) | {sender}
     return Gathering({**state.receipts, message.client: holders})
 
@@ -105,11 +111,13 @@ def take_agreed(state: Closing, message: Agreed, sender: PartyId, *, desk: Desk)
 
 def check_share(message: Share, sender: PartyId, *, desk: Desk) -> None:
     """Raises InvalidMessage."""
-    # > A share comes from an aggregator and has exactly the round's size (AD-C4).
+    # > A share comes from an aggregator, and has exactly the round's size and the tags that were committed to (AD-C4).
     if sender not in desk.params.aggregators or message.payload.size != desk.params.payload_size:
         raise InvalidMessage(
             "AD-C4", f"a share of {message.payload.size} bytes from {sender}; {desk.params.payload_size} expected", culprits=[sender]
         )
+    if commitment(message.payload) != message.commitment:
+        raise InvalidMessage("AD-C4", f"the share of {sender} is not the one it committed to", culprits=[sender])
 
 
 def add_share(state: Closing, message: Share, sender: PartyId, *, desk: Desk) -> Closing:
@@ -179,11 +187,13 @@ class Collector:
         match self._state, message:
             case Gathering() as state, Accepted() as accepted:
                 self._state = count_receipt(state, accepted, sender, desk=desk)
-                if len(desk.complete(self._state)) >= desk.params.quorum:
+                complete = desk.complete(self._state)
+                if len(complete) >= desk.params.quorum and desk.opened.organisations(complete) >= desk.params.floor:
                     return self._close(self._state)
                 return []
-            case ((Closing() | Done()), Accepted()):
-                return []  # a receipt that crossed with our Close: the aggregators' lists decide
+            case ((Closing() | Done()), Accepted() as accepted):
+                check_receipt(accepted, sender, desk=desk)
+                return []  # it crossed with our Close: the aggregators' lists decide
             case Closing() as state, Agreed() as agreed:
                 self._advance(take_agreed(state, agreed, sender, desk=desk), sender)
                 return []

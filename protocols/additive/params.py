@@ -65,6 +65,9 @@ def _check_aggregators(opened: Round, described: RoundDescription) -> None:
     # > There are 2 to 16 aggregators, all with that role in the roster (AD-P1).
     if not MIN_AGGREGATORS <= len(servers) <= MAX_AGGREGATORS or any(opened.roster.member(name).role != "aggregator" for name in servers):
         raise InvalidMessage("AD-P1", f"{len(servers)} aggregators; 2 to 16 of the roster expected", culprits=[described.coordinator])
+    # > They are all the aggregators of the roster: a coordinator cannot leave out the honest one (AD-P4).
+    if set(servers) != {member.party for member in opened.roster.with_role("aggregator")}:
+        raise InvalidMessage("AD-P4", "the round leaves out an aggregator of the roster", culprits=[described.coordinator])
     # > No organisation runs two aggregators of a round (AD-P2).
     if opened.organisations(servers) != len(servers):
         raise InvalidMessage(

@@ -44,8 +44,13 @@ def roots_hash(entries: tuple[tuple[PartyId, bytes], ...]) -> bytes:
     return digest("additive/batch", *(piece for client, root in entries for piece in (client.encode(), root)))
 
 
+def _payload_key(secret: Secret, context: bytes) -> Secret:
+    """`context` names round, both ends and report: even if the client's randomness repeats, no key seals two vectors."""
+    return derive(secret, salt=context, label=_PAYLOAD)
+
+
 def seal_masked(vector: Vector, masks: list[Stream], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
-    """`vector` minus every mask, sealed under `key`, with its commitment. One pass: a chunk is masked, packed and sealed in cache."""
+    """`vector` minus every mask, sealed, with its commitment. One pass: a chunk is masked, packed and sealed in cache."""
     word = ring.bits // 8
 
     def fill(offset: int, buffer: memoryview) -> None:
@@ -57,7 +62,7 @@ def seal_masked(vector: Vector, masks: list[Stream], ring: Ring, key: Secret, co
         if not ring.fills_word:
             ring.pack_into(words, buffer)
 
-    sealed = Blob(seal_stream(key, fill, ring.packed_size(len(vector)), purpose=_PAYLOAD, context=context))
+    sealed = Blob(seal_stream(_payload_key(key, context), fill, ring.packed_size(len(vector)), purpose=_PAYLOAD, context=context))
     return sealed, commitment(sealed)
 
 
@@ -80,7 +85,7 @@ class Tally:
         """Add or take away a sealed vector. Raises CannotOpen, and then nothing has changed."""
         done = 0
         try:
-            for chunk in open_stream(key, sealed, purpose=_PAYLOAD, context=context):
+            for chunk in open_stream(_payload_key(key, context), sealed, purpose=_PAYLOAD, context=context):
                 done += self._add_chunk(chunk, done, sign)
         except CannotOpen:
             self._take_back(key, sealed, context, sign, done)
@@ -97,7 +102,7 @@ class Tally:
 
     def _take_back(self, key: Secret, sealed: Payload, context: bytes, sign: int, until: int) -> None:
         done = 0
-        opened = open_stream(key, sealed, purpose=_PAYLOAD, context=context)
+        opened = open_stream(_payload_key(key, context), sealed, purpose=_PAYLOAD, context=context)
         while done < until:
             done += self._add_chunk(next(opened), done, -sign)
 

@@ -68,7 +68,7 @@ class Watch:
             path = self._kept.keep_receipt(receipt) if self._kept is not None else None
             number = receipt.round.description.round
             self._out.say(f"round {number}: {', '.join(receipt.included)} summed" + (f", receipt in {path}" if path else ""))
-            self._out.record({"round": number, "included": list(receipt.included), "weight": receipt.weight, "receipt": path and str(path)})
+            self._out.record({"round": number, "included": list(receipt.included), "receipt": path and str(path)})
 
     def __enter__(self) -> Watch:
         self._thread.start()

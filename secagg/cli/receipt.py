@@ -73,8 +73,7 @@ def _verified(path: Path, roster: Roster) -> Receipt:
     raw = read_public(path, "a receipt")
     try:
         receipt = Receipt.parse(raw, roster)
-        described = receipt.round.description
-        receipt.verify(signatories=max(len(described.servers), described.floors.threshold))
+        receipt.verify()
     except InvalidMessage as refused:
         raise InvalidMessage(
             refused.check, f"{path}: {str(refused).removeprefix(refused.check + ': ')}", culprits=refused.culprits
@@ -109,7 +108,6 @@ def _report(out: Output, path: Path, receipt: Receipt, mean: Path | None) -> Non
         ("in the sum", ", ".join(receipt.included)),
         ("organisations", f"{receipt.round.organisations(receipt.included)}, floor {described.floors.floor}"),
         ("agreed by", ", ".join(name for name, _ in receipt.agreement)),
-        ("sum of weights", receipt.weight),
         ("input model", described.inputs[0].model.hex()),
         ("base model", described.base_model.hex() if described.base_model != bytes(HASH) else "not stated"),
         ("result", receipt.result.hex() + (f" = {mean}" if mean is not None else "")),
@@ -126,7 +124,6 @@ def _report(out: Output, path: Path, receipt: Receipt, mean: Path | None) -> Non
             "protocol": described.protocol,
             "included": list(receipt.included),
             "agreed_by": [name for name, _ in receipt.agreement],
-            "weight": receipt.weight,
             "result": receipt.result.hex(),
             "roster": receipt.round.roster.hash.hex(),
             "mean": mean and str(mean),

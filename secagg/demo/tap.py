@@ -55,7 +55,7 @@ class _Tap(Aggregator):
     def _keep(self, message: Report) -> None:
         seat = self._place
         share = Tally.zero(seat.params.ring, seat.params.length)
-        part = Held(message.report, b"", open_part(message, self._watch, seat), message.payload)
+        part = Held(message.report, b"", open_part(message, self._watch, seat), message.payload, message.commitment)
         tally_part(share, part, self._watch, seat, 1)
         np.save(self._folder / share_file(seat.opened.description.task, seat.me.party), share.words)
 

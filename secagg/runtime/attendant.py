@@ -213,7 +213,7 @@ class Attendant:
         # > A receipt is about the round that its envelope names (TR-C3).
         if round_digest(receipt.round.raw) != packet.header.rd:
             raise InvalidMessage("TR-C3", "a receipt of another round than its envelope's", culprits=[self.coordinator])
-        verify_receipt(receipt)
+        receipt.verify(rd=packet.header.rd)
         if self.seat is not None and self.seat.opened.ctx.rd == packet.header.rd:
             self.seat = None
         if self._known == packet.header.rd:
@@ -292,14 +292,3 @@ class Attendant:
 def abort(code: str, reason: str) -> Abort:
     """An Abort whose text surely passes the reader's checks."""
     return Abort(code[:64], "".join(letter if letter.isprintable() else " " for letter in reason)[:500])
-
-
-def verify_receipt(receipt: Receipt) -> None:
-    """Check a receipt as its protocol asks. Raises InvalidMessage.
-
-    A protocol in which nobody agrees on the set (plaintext) leaves only the coordinator's word, which the envelope carries.
-    """
-    described = receipt.round.description
-    needed = len(described.servers) or described.floors.threshold
-    if needed or receipt.agreement:
-        receipt.verify(signatories=needed)

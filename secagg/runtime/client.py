@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -52,10 +52,12 @@ class Missed:
 @dataclass(slots=True)
 class _Update:
     offer: Offer
-    values: NDArray[np.float32]
-    weight: int
+    values: NDArray[np.float32] = field(repr=False)
+    weight: int = field(repr=False)
     sent_in: int = 0
     """Round whose batch it went into; 0: still waits for one."""
+    terms: bytes = b""
+    """What it was encoded under when it was first sent: it is never sent under anything else."""
 
 
 class Client(Attendant):
@@ -149,21 +151,25 @@ class Client(Attendant):
         found = described.input(update.offer.version)
         if found is None or found.model != update.offer.digest or update.offer.task != ctx.task:
             return None
+        # Sent once, an update is sent again only under the same encoding and factors: two sums of it under different clips would show it.
+        if update.terms and update.terms != described.substance:
+            return None
         if update.offer.round == ctx.round:
             return found
         # > An update goes into a later round only where the description takes several model versions, and only once.
-        return found if len(described.inputs) > 1 and not update.sent_in else None
+        return found if len(described.inputs) > 1 and update.sent_in in (0, ctx.round) else None
 
     def _contribute(self, update: _Update, given: Input, seat: Seat, now: float) -> list[Packet]:
         if seat.phase in ("done", "failed"):
             return []
         opened = seat.opened
-        quantiser = Quantiser(opened.description.encoding, update.offer.model.layout, opened.ctx.rd)
         try:
+            quantiser = Quantiser(opened.description.encoding, update.offer.model.layout, opened.ctx.rd)
             words = quantiser.encode(update.values, update.weight * given.factor, entropy=self.entropy)
-        except ConfigError as refused:
-            return self.abandon("ConfigError", str(refused))
-        update.sent_in, seat.contributed = opened.ctx.round, True
+        except ConfigError:
+            # Neither the hub nor a log is told more: the reason may name the weight.
+            return self.abandon("ConfigError", "the update does not fit the terms of this round")
+        update.sent_in, update.terms, seat.contributed = opened.ctx.round, opened.description.substance, True
         return self._step(seat, lambda: seat.endpoint.contribute(words, version=given.version), now)
 
     def _miss(self, number: int, reason: str) -> None:

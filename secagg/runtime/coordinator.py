@@ -102,12 +102,12 @@ class Coordinator:
         self._since = now
         return self._step(self._endpoint, self._endpoint.expire, now)
 
-    def publish(self, result: bytes, weight: int) -> tuple[Receipt, list[Packet]]:
+    def publish(self, result: bytes) -> tuple[Receipt, list[Packet]]:
         """Sign the receipt of the sum that was opened, for everybody of the attempt."""
         if self.opened is None or self.total is None:
             raise LocalProtocolError("there is no sum to publish")
         described = self.opened.description
-        receipt = Receipt.issue(self.opened, self.total, result=result, weight=weight, coordinator=self.me)
+        receipt = Receipt.issue(self.opened, self.total, result=result, coordinator=self.me)
         message = Publish(receipt.to_bytes())
         sent = [pack(self.me, self.opened.ctx, name, message) for name in (*described.servers, *described.cohort)]
         self._endpoint = self._model = None

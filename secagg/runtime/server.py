@@ -287,7 +287,7 @@ class Server:
             if total is None or described is None:
                 raise SessionAborted("the attempt ended without a sum")
             opened = task.decode(total, described)
-            receipt, sent = coordinator.publish(result_digest(float_bytes(opened.mean)), opened.weight)
+            receipt, sent = coordinator.publish(result_digest(float_bytes(opened.mean)))
             task.finish()
             self._save()  # before anybody hears of it: a restarted hub does not run this round again
             return (opened, receipt), sent

@@ -155,10 +155,10 @@ class Collector:
             return []
         included = tuple(sorted(self._included))
         found, needed = self._round.organisations(included), self._described.floors.floor
-        # > Even the plaintext round opens no sum below the floor F (PL-C2).
+        # > Even the plaintext round opens no sum below the floor F.
         if found < needed:
             self.phase = "failed"
-            raise SessionAborted(f"PL-C2: {found} organisations have reported, {needed} needed", answered=included, needed=needed)
+            raise SessionAborted(f"{found} organisations have reported, {needed} needed", answered=included, needed=needed)
         self.phase, self.result = (
             "done",
             Sum(self._total, included, digest("insecure-plaintext/set", *(name.encode() for name in included)), ()),

@@ -128,7 +128,9 @@ def masked_twice(parties: Consortium, of: tuple[Terms, Terms], ring: object) -> 
         seat = aggregator.Seat(parties.aggregators[0], params, opened)
         key = aggregator.open_part(report, parties.clients[0].party, seat)
         tally = split.Tally.zero(params.ring, params.length)
-        aggregator.tally_part(tally, aggregator.Held(report.report, b"", key, report.payload), parties.clients[0].party, seat, 1)
+        aggregator.tally_part(
+            tally, aggregator.Held(report.report, b"", key, report.payload, report.commitment), parties.clients[0].party, seat, 1
+        )
         shares.append(tally.words)
     return shares[1] - shares[0]
 
@@ -137,10 +139,35 @@ def test_masks_of_two_rounds_never_cancel_even_if_the_randomness_repeats(parties
     two = (terms(values=VALUES, round=1), terms(values=VALUES, round=2))
     from secagg.crypto.derive import derive as genuine
 
-    weak.setattr(split, "derive", lambda secret, *, salt, label, info: genuine(secret, salt=b"", label=label, info=info))
+    weak.setattr(split, "derive", lambda secret, *, salt, label, info=(): genuine(secret, salt=b"", label=label, info=info))
     assert (masked_twice(parties, two, PLAN.encoding.ring) == 1000).all(), "without the round in the key the masks cancel"
     weak.undo()
     assert len(np.unique(masked_twice(parties, two, PLAN.encoding.ring))) > VALUES // 2
+
+
+def sealed_twice(parties: Consortium) -> bytes:
+    """XOR of what the hub carries to the leader in two rounds, if a client's randomness repeats."""
+    payloads = []
+    for number in (1, 2):
+        vector = np.full(VALUES + 2, 1000 * number, np.uint32)
+        payload = first_message(report_of(parties, terms(values=VALUES, round=number), 0, vector, seed="the same again")).payload
+        assert payload is not None
+        payloads.append(join(payload)[:-16])
+    return bytes(one ^ other for one, other in zip(*payloads, strict=True))
+
+
+def test_vectors_of_two_rounds_are_never_sealed_under_one_key_even_if_the_randomness_repeats(
+    parties: Consortium, weak: pytest.MonkeyPatch
+) -> None:
+    from secagg.crypto.derive import derive as genuine
+
+    weak.setattr(split, "derive", lambda secret, *, salt, label, info=(): genuine(secret, salt=b"", label=label, info=info))
+    expected = np.full(VALUES + 2, 1000, np.uint32)
+    masked = np.frombuffer(sealed_twice(parties), np.uint32)
+    repeated = sum(np.array_equal(masked[i : i + 1], masked[:1]) for i in range(len(masked)))
+    assert len(np.unique(masked)) < len(expected), f"one keystream seals both: {repeated} words of the difference agree"
+    weak.undo()
+    assert len(np.unique(np.frombuffer(sealed_twice(parties), np.uint32))) == len(expected)
 
 
 # --- parts of two reports mixed -------------------------------------------------------------------------------------------------
@@ -240,26 +267,98 @@ def test_a_floor_is_not_reached_by_many_clients_of_one_organisation(weak: pytest
         lay(crowd)
 
 
-def differenced(parties: Consortium) -> Vector:
-    """Two attempts of one round, the second without client 0: the difference of the two sums is its update."""
+def two_sums(parties: Consortium, *, later: Terms, without: int | None = None, plan: additive.Plan = PLAN) -> tuple[Vector, Vector]:
+    """The same aggregators open a sum over everybody, then one that the coordinator would like to subtract from it."""
     ledgers = {identity.party: Ledger() for identity in everybody(parties)}
     given = vectors(parties)
-    first = lay(parties, terms(values=VALUES, attempt=1), ledgers=ledgers)
+    first = lay(parties, terms(values=VALUES), ledgers=ledgers)
     first.play(given)
-    second = lay(parties, terms(values=VALUES, attempt=2), ledgers=ledgers, seed=1)
-    second.play({name: vector for name, vector in given.items() if name != parties.clients[0].party})
+    second = Table.lay(plan, parties.roster, everybody(parties), later, ledgers=ledgers, seed=1)
+    missing = None if without is None else parties.clients[without].party
+    second.play({name: vector for name, vector in given.items() if name != missing})
     assert first.result is not None
     if second.result is None:
         raise SessionAborted("no second sum")
-    return first.result.vector - second.result.vector
+    return first.result.vector, second.result.vector
 
 
-def test_two_attempts_of_a_round_do_not_uncover_the_client_between_them(parties: Consortium, weak: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("round", "attempt", "task"), [(1, 2, "table"), (2, 1, "table"), (1, 1, "another name")])
+def test_two_sums_from_one_model_do_not_uncover_the_client_between_them(
+    parties: Consortium, weak: pytest.MonkeyPatch, round: int, attempt: int, task: str
+) -> None:
+    """The coordinator names rounds, attempts and tasks as it likes: what counts is the model that the updates start from."""
+    later = terms(values=VALUES, round=round, attempt=attempt, task=task)
     weak.setattr(Ledger, "release", lambda self, *arguments, **named: None)
-    assert np.array_equal(differenced(parties), vectors(parties)[parties.clients[0].party]), "without the rule the difference is one update"
+    first, second = two_sums(parties, later=later, without=0)
+    assert np.array_equal(first - second, vectors(parties)[parties.clients[0].party]), "without the rule the difference is one update"
     weak.undo()
     with pytest.raises(SessionAborted):
-        differenced(parties)
+        two_sums(parties, later=later, without=0)
+
+
+def test_two_sums_under_different_clips_are_not_opened(parties: Consortium, weak: pytest.MonkeyPatch) -> None:
+    """A clip that only one client's update passes would show that update's direction in the difference of two sums over one set."""
+    later, other = terms(values=VALUES, attempt=2), replace(PLAN, clip=0.5)
+    weak.setattr(rounds.RoundDescription, "substance", property(lambda self: b"blind to the terms"))
+    two_sums(parties, later=later, plan=other)
+    weak.undo()
+    with pytest.raises(SessionAborted):
+        two_sums(parties, later=later, plan=other)
+    two_sums(parties, later=later)  # the same set under the same terms may be summed again
+
+
+def test_the_coordinator_does_not_choose_who_holds_the_shares(weak: pytest.MonkeyPatch) -> None:
+    """Of three aggregators it names only the two that it has bought."""
+    three = consortium(4, 3, now=NOW, entropy=InsecureEntropy("bought"), kem=0x20)
+    plan = additive.Plan(clients=4, aggregators=3)
+
+    def read_by_two() -> Vector:
+        described = plan.describe(terms(values=VALUES), three.roster)
+        chosen = replace(described, servers=described.servers[:2])
+        signed = sign_round(chosen, three.coordinator).signed()
+        me, sent = three.clients[0], vectors(three)[three.clients[0].party]
+        opened = open_round(signed, me, Policy(), now=NOW)
+        role = plan.role(opened, me, policy=Policy(), ledger=Ledger(), entropy=InsecureEntropy("victim"))
+        endpoint = Endpoint(role, opened, me, plan.CODEC)
+        endpoint.start()
+        total = split.Tally.zero(plan.encoding.ring, VALUES + 2)
+        for packet in endpoint.contribute(sent, version=0):
+            seat = aggregator.Seat(three.identity(packet.header.recipient), Params.of(opened), opened)
+            report = first_message([packet])
+            key = aggregator.open_part(report, me.party, seat)
+            aggregator.tally_part(total, aggregator.Held(report.report, b"", key, report.payload, report.commitment), me.party, seat, 1)
+        return total.words - sent
+
+    weak.setattr(Params, "of", classmethod(unchecked_params))
+    assert not read_by_two().any(), "the two that were named read the update"
+    weak.undo()
+    with pytest.raises(InvalidMessage, match="AD-P4"):
+        read_by_two()
+
+
+def unchecked_params(cls: type[Params], opened: Round) -> Params:
+    """`Params.of` without a look at the roster."""
+    described = opened.description
+    return Params(
+        aggregators=described.servers,
+        clients=described.cohort,
+        collector=described.coordinator,
+        ring=described.encoding.ring,
+        length=described.values + described.encoding.extra,
+        floor=described.floors.floor,
+        quorum=described.quorum,
+        versions=frozenset(item.version for item in described.inputs),
+        submit_seconds=described.submit_seconds,
+        finish_seconds=described.finish_seconds,
+    )
+
+
+def test_a_round_over_several_models_is_only_for_those_who_allow_it(parties: Consortium) -> None:
+    """Shown one crafted model each and summed in one buffered batch, clients would be told apart by their models."""
+    crafted = replace(terms(values=VALUES), inputs=tuple(Input(version, bytes([version] * 32)) for version in range(3)))
+    lay(parties, crafted, policy=Policy(max_inputs=3))
+    with pytest.raises(InvalidMessage, match="RD-C7"):
+        lay(parties, crafted)
 
 
 # --- keys, replays, reflections ----------------------------------------------------------------------------------------------------
@@ -334,7 +433,9 @@ def share_words(parties: Consortium, vector: Vector, seed: str) -> Vector:
     seat = aggregator.Seat(parties.aggregators[0], params, opened)
     tally = split.Tally.zero(params.ring, params.length)
     key = aggregator.open_part(report, parties.clients[0].party, seat)
-    aggregator.tally_part(tally, aggregator.Held(report.report, b"", key, report.payload), parties.clients[0].party, seat, 1)
+    aggregator.tally_part(
+        tally, aggregator.Held(report.report, b"", key, report.payload, report.commitment), parties.clients[0].party, seat, 1
+    )
     return tally.words
 
 

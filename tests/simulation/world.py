@@ -23,6 +23,7 @@ from secagg.testing.entropy import InsecureEntropy
 
 NOW = 1_800_000_000.0
 VALUES = 50
+BUFFERED = Policy(max_inputs=64)
 
 
 class World:
@@ -50,7 +51,7 @@ class World:
         self.task = Task(
             "world", plan, hub, layout=self.layout, values=zeros, base_model=bytes(32), finish_seconds=finish, entropy=self.entropy
         )
-        self.coordinator = Coordinator(hub, plan, policy=Policy(), ledger=self.ledgers[hub.party], entropy=self.entropy)
+        self.coordinator = Coordinator(hub, plan, policy=BUFFERED, ledger=self.ledgers[hub.party], entropy=self.entropy)
         self.network.attach(hub.party, self.coordinator)
         self.agents = {}
         for one in (*self.parties.clients, *self.parties.aggregators):
@@ -61,7 +62,7 @@ class World:
         me = self.parties.identity(name)
         arguments = {
             "plans": {self.plan.PROTOCOL: type(self.plan)},
-            "policy": Policy(),
+            "policy": BUFFERED,
             "ledger": self.ledgers[name],
             "entropy": self.entropy,
             "notify": self.events[name].append,
@@ -102,7 +103,7 @@ class World:
     def publish(self):
         """Open the sum that the attempt gave; the mean."""
         opened = self.task.decode(self.coordinator.total, self.coordinator.opened)
-        _, sent = self.coordinator.publish(result_digest(float_bytes(opened.mean)), opened.weight)
+        _, sent = self.coordinator.publish(result_digest(float_bytes(opened.mean)))
         self.network.send(sent)
         self.network.run(until=lambda: not self.network._queue)
         self.task.finish()

@@ -197,14 +197,13 @@ class PartySignature(_message.Message):
     def __init__(self, party: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("description", "description_signature", "included", "agreed_roots", "agreement", "result", "weight", "signature")
+    __slots__ = ("description", "description_signature", "included", "agreed_roots", "agreement", "result", "signature")
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     INCLUDED_FIELD_NUMBER: _ClassVar[int]
     AGREED_ROOTS_FIELD_NUMBER: _ClassVar[int]
     AGREEMENT_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
-    WEIGHT_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     description: bytes
     description_signature: bytes
@@ -212,9 +211,8 @@ class Receipt(_message.Message):
     agreed_roots: bytes
     agreement: _containers.RepeatedCompositeFieldContainer[PartySignature]
     result: bytes
-    weight: int
     signature: bytes
-    def __init__(self, description: _Optional[bytes] = ..., description_signature: _Optional[bytes] = ..., included: _Optional[_Iterable[str]] = ..., agreed_roots: _Optional[bytes] = ..., agreement: _Optional[_Iterable[_Union[PartySignature, _Mapping]]] = ..., result: _Optional[bytes] = ..., weight: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, description: _Optional[bytes] = ..., description_signature: _Optional[bytes] = ..., included: _Optional[_Iterable[str]] = ..., agreed_roots: _Optional[bytes] = ..., agreement: _Optional[_Iterable[_Union[PartySignature, _Mapping]]] = ..., result: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Abort(_message.Message):
     __slots__ = ("code", "culprit", "reason")

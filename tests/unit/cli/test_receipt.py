@@ -37,7 +37,7 @@ def issue(pki: Path, included: tuple[PartyId, ...] = CLIENTS, signatories: tuple
     agreement = tuple((PartyId(name), sign_agreement(Identity.load(pki / name), rd, included, roots)) for name in signatories)
     total = Sum(np.zeros(1, np.uint32), included, roots, agreement)
     result = result_digest(layout.flatten(MEAN).astype("<f4").tobytes())
-    return Receipt.issue(opened, total, result=result, weight=30, coordinator=hub)
+    return Receipt.issue(opened, total, result=result, coordinator=hub)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_good_receipt_holds_against_the_pinned_roster(secagg: Secagg, made: Pa
     assert done.status == 0, done.err
     assert "community, energy, urban" in done.out
     line = secagg("receipt", "verify", receipt, "--identity", made / "energy", "--json").lines[0]
-    assert (line["valid"], line["included"], line["agreed_by"], line["weight"]) == (True, list(CLIENTS), ["alpha", "beta"], 30)
+    assert (line["valid"], line["included"], line["agreed_by"]) == (True, list(CLIENTS), ["alpha", "beta"])
 
 
 def test_a_roster_file_is_taken_with_its_hash_or_with_a_warning(secagg: Secagg, made: Path, receipt: Path) -> None:
@@ -109,7 +109,6 @@ def not_in_the_cohort(pki: Path) -> Receipt:
 
 TAMPERED: dict[str, tuple[str, Callable[[Path], Receipt]]] = {
     "another result": ("RC-C2", lambda pki: replace(issue(pki), result=bytes(32))),
-    "another weight": ("RC-C2", lambda pki: replace(issue(pki), weight=31)),
     "other reports": ("RC-C2", lambda pki: replace(issue(pki), roots=b"\1" * 32)),
     "no signature": ("RC-C2", lambda pki: replace(issue(pki), signature=b"")),
     "a server did not agree": ("RC-C3", without_a_server),

@@ -70,11 +70,11 @@ def test_a_party_joins_only_rounds_that_name_it(parties: Consortium) -> None:
 def test_every_party_of_a_round_has_its_role_in_the_roster(parties: Consortium) -> None:
     clients, aggregators = [identity.party for identity in parties.clients], [identity.party for identity in parties.aggregators]
     with pytest.raises(InvalidMessage, match="RD-C4"):
-        opened(parties, described(parties, cohort=(*clients, aggregators[0])))
+        opened(parties, described(parties, cohort=(*clients[:3], aggregators[0])))
     with pytest.raises(InvalidMessage, match="RD-C4"):
         opened(parties, described(parties, servers=(aggregators[0], clients[3])))
     with pytest.raises(InvalidMessage, match="RO-C1"):
-        opened(parties, described(parties, cohort=(*clients, PartyId("stranger"))))
+        opened(parties, described(parties, cohort=(*clients[:3], PartyId("stranger"))))
     with pytest.raises(InvalidMessage, match="RO-C2"):
         opened(parties, described(parties), now=NOW + 400 * 86_400)
 
@@ -101,6 +101,7 @@ def test_a_cohort_below_the_floor_is_refused(parties: Consortium) -> None:
         Policy(min_bits=20),
         Policy(min_servers=3),
         Policy(max_values=9),
+        Policy(max_inputs=0),
     ],
 )
 def test_a_round_outside_the_partys_policy_is_refused(parties: Consortium, policy: Policy) -> None:
@@ -133,25 +134,57 @@ def test_a_second_description_for_a_round_is_refused_after_a_restart_too(tmp_pat
         ledger.enter(context(1, 1, rd=b"\x01" * 32))
 
 
+def release(
+    ledger: Ledger, names: str, *, attempt: int = 1, model: bytes = b"m", terms: bytes = b"t", roots: bytes = bytes(32), round: int = 1
+) -> None:
+    ledger.release(context(round, attempt), [PartyId(name) for name in names], roots, model=model, terms=terms)
+
+
 @pytest.mark.check("RD-C10")
-def test_a_round_is_not_summed_again_over_a_set_that_is_too_close() -> None:
-    ledger, names = Ledger(), [PartyId(name) for name in "abcdefg"]
-    ledger.release(context(1, 1), names[:4], bytes(32), floor=3)
-    ledger.release(context(1, 2), names[:4], b"\x01" * 32, floor=3)  # the identical set
-    ledger.release(context(1, 3), names[:7], bytes(32), floor=3)  # three more
-    with pytest.raises(InvalidMessage, match="RD-C10"):
-        ledger.release(context(1, 4), names[:5], bytes(32), floor=3)
+def test_from_one_model_only_one_set_is_summed_under_one_encoding() -> None:
+    ledger = Ledger()
+    release(ledger, "abcdef")
+    release(ledger, "abcdef", attempt=2, roots=b"\x01" * 32)
+    for names, under in (("abcde", b"t"), ("abcdefg", b"t"), ("uvwxyz", b"t"), ("abcdef", b"another clip")):
+        with pytest.raises(InvalidMessage, match="RD-C10"):
+            release(ledger, names, attempt=3, terms=under)
+        with pytest.raises(InvalidMessage, match="RD-C10"):
+            release(ledger, names, round=2, terms=under)
+    release(ledger, "abcde", round=2, model=b"the next model")
 
 
 @pytest.mark.check("RD-C11")
 def test_a_batch_is_collected_once(tmp_path: object) -> None:
-    path, names = f"{tmp_path}/ledger.sqlite", [PartyId(name) for name in "abc"]
+    path = f"{tmp_path}/ledger.sqlite"
     with Ledger(path) as ledger:
-        ledger.release(context(1, 1), names, bytes(32), floor=3)
+        release(ledger, "abc")
     with Ledger(path) as ledger:
-        ledger.release(context(1, 1), names, bytes(32), floor=3)
+        release(ledger, "abc")
         with pytest.raises(InvalidMessage, match="RD-C11"):
-            ledger.release(context(1, 1), names, b"\x01" * 32, floor=3)
+            release(ledger, "abc", roots=b"\x01" * 32)
+
+
+def test_a_ledger_that_cannot_be_written_says_so_before_anything_is_sent(tmp_path: object) -> None:
+    ledger = Ledger(f"{tmp_path}/ledger.sqlite")
+    ledger._db.execute("PRAGMA query_only=ON")
+    with pytest.raises(ConfigError, match="nothing was sent"):
+        ledger.enter(context(1, 1))
+    ledger.close()
+    with pytest.raises(ConfigError, match="nothing was sent"):
+        ledger.use(context(1, 1), "slot", b"digest")
+
+
+def test_the_substance_of_a_description_is_all_but_names_times_and_cohort(parties: Consortium) -> None:
+    description = described(parties)
+    same = replace(description, attempt=9, round=7, task="other", nonce=b"\x01" * 16, submit_seconds=1, finish_seconds=2, quorum=3)
+    assert same.substance == description.substance
+    encoding = replace(description.encoding, clip=2.0)
+    for other in (
+        replace(description, encoding=encoding),
+        replace(description, layout=b"\x01" * 32),
+        replace(description, floors=Floors(colluders=2)),
+    ):
+        assert other.substance != description.substance
 
 
 def test_a_slot_is_used_once_and_remembered(tmp_path: object) -> None:
@@ -185,6 +218,7 @@ def test_floors_that_would_uncover_a_party_cannot_be_set(floors: dict[str, int])
         lambda wire: setattr(wire.floors, "n_min", 1),
         lambda wire: setattr(wire.encoding, "ring_bits", 16),
         lambda wire: setattr(wire.encoding, "bits", 60),
+        lambda wire: setattr(wire.encoding, "max_parties", 3),
         lambda wire: wire.cohort.append(wire.cohort[0]),
     ],
 )
