@@ -39,7 +39,9 @@ class Identity:
     def __post_init__(self) -> None:
         member = self.member
         if member.signing != self.signing.verify_key() or member.sealing != self.opening.seal_key():
-            raise ConfigError(f"the keys of {self.party} are not those that the roster names: run `secagg certs request` again, or pin the newer roster")
+            raise ConfigError(
+                f"the keys of {self.party} are not those that the roster names: run `secagg certs request` again, or pin the newer roster"
+            )
 
     @property
     def member(self) -> Member:
