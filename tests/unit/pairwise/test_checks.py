@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_a_description_of_another_protocol_or_version_is_refused(parties: Consor
     description = PLAN.describe(terms(values=VALUES), parties.roster)
     for changes in ({"version": 2}, {"protocol": "additive"}):
         with pytest.raises(InvalidMessage, match="PW-P4"):
-            Plan.from_description(replace(description, **changes))  # type: ignore[arg-type]
+            Plan.from_description(replace(description, **changes))
 
 
 def test_a_plan_that_is_not_safe_is_refused() -> None:
@@ -123,7 +124,7 @@ def test_a_plan_that_is_not_safe_is_refused() -> None:
         {"clients": 100, "dropout": 1.0},
     ):
         with pytest.raises(ConfigError):
-            Plan(**arguments)  # type: ignore[arg-type]
+            Plan(**arguments)
 
 
 # --- what a client refuses, whatever the server sends
@@ -307,8 +308,12 @@ def test_an_advert_with_another_ones_key_or_a_weak_one_is_refused(parties: Conso
     table.play(vectors_of(parties))
     assert (HUB, "PW-S12") in refusals(table)
     for weak in ({"channel": LOW_ORDER, "mask": b"\x07" * 32}, {"channel": b"\x07" * 32, "mask": b"\x07" * 32}):
-        bad = play(parties, Advert, lambda message, weak=weak: Advert(record_of(parties.clients[0], table, **weak).raw), by=[0])
+        bad = play(parties, Advert, partial(advertising, table, parties.clients[0], weak), by=[0])
         assert (HUB, "PW-S12") in refusals(bad)
+
+
+def advertising(table: Table, me: Identity, keys: dict[str, bytes], message: Advert) -> Advert:
+    return Advert(record_of(me, table, **keys).raw)
 
 
 def _owner(parties: Consortium, table: Table, record: Record) -> Any:
@@ -344,13 +349,13 @@ def test_seeds_that_do_not_come_back_end_the_round_with_names(parties: Consortiu
     table = lay(parties)
     for index in (0, 1):
         liar = parties.clients[index]
-        changing(parties, table, Reveal, lambda message, liar=liar: lying_reveal(table, parties, message, liar), by=[index])
+        changing(parties, table, Reveal, partial(lying_reveal, table, parties, liar), by=[index])
     outcome = table.play(vectors_of(parties))
     assert isinstance(outcome, SessionAborted)
     assert str(outcome).startswith("PW-S13")
 
 
-def lying_reveal(table: Table, parties: Consortium, message: Reveal, liar: Identity) -> Reveal:
+def lying_reveal(table: Table, parties: Consortium, liar: Identity, message: Reveal) -> Reveal:
     """Random shares in place of the right ones, in a box that opens."""
     before: Any = table.endpoints[parties.coordinator.party].role.state.before  # type: ignore[attr-defined]
     key = reveal_key(before.uploads[parties.clients.index(liar)].key, before.session.sid)
@@ -362,7 +367,7 @@ def lying_reveal(table: Table, parties: Consortium, message: Reveal, liar: Ident
 def test_one_liar_among_five_is_found_out_and_the_sum_is_right(parties: Consortium) -> None:
     """With all five shares there, trying every four of them finds the right seeds, and whose shares do not fit."""
     table, liar = lay(parties), parties.clients[2]
-    changing(parties, table, Reveal, lambda message: lying_reveal(table, parties, message, liar), by=[2])
+    changing(parties, table, Reveal, partial(lying_reveal, table, parties, liar), by=[2])
     outcome = table.play(vectors_of(parties))
     assert not isinstance(outcome, SessionAborted)
     assert outcome.vector[0] == sum(vector[0] for vector in vectors_of(parties).values())
