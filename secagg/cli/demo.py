@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +48,7 @@ def demo(
         from secagg.demo.show import show
     except ImportError as missing:
         raise typer.BadParameter(f"the demo needs {missing.name}: run `pip install 'secagg[demo]'`") from missing
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends like Ctrl-C: every process first, then the folder with the keys
     results = show(options, console, words)
     output.record(results.model_dump(mode="json"))
     raise typer.Exit(DONE if results.passed else FAILED)
