@@ -156,8 +156,11 @@ class Client:
         return self._upload()
 
     def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
+        # > Only the server's message can end a client's round; anybody else's is refused and changes nothing.
+        if sender != self._seat.params.server:
+            raise UnexpectedMessage(f"{sender} is not the server of this round", culprits=[sender])
         try:
-            return self._receive(sender, message)
+            return self._receive(message)
         except (PeerError, LocalProtocolError):
             self._state, self._pending = Failed(), None
             raise
@@ -165,10 +168,8 @@ class Client:
     def expire(self) -> Sequence[Outgoing]:
         raise LocalProtocolError("a client of pairwise waits for the server's word: it has no time to expire")
 
-    def _receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
+    def _receive(self, message: Message) -> Sequence[Outgoing]:
         seat = self._seat
-        if sender != seat.params.server:
-            raise UnexpectedMessage(f"{sender} is not the server of this round", culprits=[sender])
         match self._state, message:
             case Advertised() as state, Adverts() as adverts:
                 shared, outgoing = share_keys(state, adverts, seat=seat, entropy=self._entropy)
@@ -181,14 +182,15 @@ class Client:
             case Uploaded() as state, Survivors() as survivors:
                 confirmed, outgoing = confirm(state, survivors, seat=seat)
                 self._use("survivors", confirmed.roots)
-                included = seat.params.names(confirmed.survivors)
-                self._ledger.release(seat.ctx, included, confirmed.roots, model=seat.params.model, terms=seat.params.terms)
                 self._state = confirmed
                 return outgoing
             case Confirmed() as state, Agreement() as agreement:
-                self._state, outgoing = reveal(state, agreement, seat=seat, entropy=self._entropy)
+                done, outgoing = reveal(state, agreement, seat=seat, entropy=self._entropy)
+                included, params = seat.params.names(state.survivors), seat.params
+                self._ledger.release(seat.ctx, included, state.roots, model=params.model, terms=params.terms)
+                self._state = done
                 return outgoing
-        raise UnexpectedMessage(f"{type(message).__name__} is not due in {self.phase}", culprits=[sender])
+        raise UnexpectedMessage(f"{type(message).__name__} is not due in {self.phase}", culprits=[seat.params.server])
 
     def _upload(self) -> Sequence[Outgoing]:
         """Mask and send, once the keys and the vector are both there."""

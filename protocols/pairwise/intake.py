@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from secagg.crypto.pairs import low_order
 from secagg.crypto.seal import CannotOpen
+from secagg.crypto.stream import commitment
 from secagg.errors import InvalidMessage, SessionAborted
 from secagg.identity import Identity
 from secagg.roles import Outgoing
@@ -147,8 +148,10 @@ def take_masked(state: Masking, message: Masked, place: int, *, desk: Desk) -> N
             culprits=[name],
         )
     context = upload_context(desk.ctx, sid, name)
-    # > The upload's key was sealed for this round, and the vector opens, whole, under it (PW-S6).
+    # > The vector has the tags that were committed to, and opens, whole, under the key that was sealed for this round (PW-S6).
     try:
+        if commitment(message.payload) != message.commitment:
+            raise CannotOpen("it is not the one that was committed to")
         key = desk.me.opening.open(message.sealed, purpose=UPLOAD, context=context)
         if len(key) != SEED:
             raise CannotOpen("the key has another length")

@@ -66,10 +66,15 @@ def pair_sign(place: int, other: int) -> int:
     return 1 if place < other else -1
 
 
+def _payload_key(key: Secret, context: bytes) -> Secret:
+    """`context` names round, session and client: even if the client's randomness repeats, no key seals two vectors."""
+    return derive(key, salt=context, label=_PAYLOAD)
+
+
 def seal_masked(
     vector: Vector, masks: Sequence[Mask], ring: Ring, key: Secret, context: bytes, *, each: Each = serially
 ) -> tuple[Blob, bytes]:
-    """`vector` under every mask, sealed under `key`, with its commitment. One pass: a piece is masked, packed and sealed in the cache."""
+    """`vector` under every mask, sealed, with its commitment. One pass: a piece is masked, packed and sealed in the cache."""
     word = ring.bits // 8
 
     def fill(offset: int, buffer: memoryview) -> None:
@@ -85,7 +90,7 @@ def seal_masked(
         if not ring.fills_word:
             ring.pack_into(words, buffer)
 
-    sealed = Blob(seal_stream(key, fill, ring.packed_size(len(vector)), purpose=_PAYLOAD, context=context))
+    sealed = Blob(seal_stream(_payload_key(key, context), fill, ring.packed_size(len(vector)), purpose=_PAYLOAD, context=context))
     return sealed, commitment(sealed)
 
 
@@ -108,7 +113,7 @@ class Tally:
         """Add a sealed vector. Raises CannotOpen, and then nothing has changed."""
         done = 0
         try:
-            for chunk in open_stream(key, sealed, purpose=_PAYLOAD, context=context):
+            for chunk in open_stream(_payload_key(key, context), sealed, purpose=_PAYLOAD, context=context):
                 done += self._add_chunk(chunk, done, self.ring.add_into)
         except CannotOpen:
             self._take_back(key, sealed, context, done)
@@ -129,7 +134,7 @@ class Tally:
 
     def _take_back(self, key: Secret, sealed: Payload, context: bytes, until: int) -> None:
         done = 0
-        opened = open_stream(key, sealed, purpose=_PAYLOAD, context=context)
+        opened = open_stream(_payload_key(key, context), sealed, purpose=_PAYLOAD, context=context)
         while done < until:
             done += self._add_chunk(next(opened), done, self.ring.sub_into)
 

@@ -83,7 +83,7 @@ class Failed:
 State = Advertising | Sharing | Masking | Confirming | Revealing | Done | Failed
 
 
-def name_survivors(state: Masking, *, desk: Desk, ledger: Ledger) -> tuple[Confirming, list[Outgoing]]:
+def name_survivors(state: Masking, *, desk: Desk) -> tuple[Confirming, list[Outgoing]]:
     """The set is what has been added. From here on a vector that comes late is deleted unread."""
     params, graph, survivors = desk.params, state.session.graph, tuple(sorted(state.uploads))
     # > The server names no set below the quorum or F, and on a sparse graph none that leaves a run too few (PW-S8).
@@ -91,10 +91,6 @@ def name_survivors(state: Masking, *, desk: Desk, ledger: Ledger) -> tuple[Confi
         raise too_few("PW-S8", "have sent their vector", survivors, desk=desk)
     message = Survivors(bitmap(survivors, params.size), tuple(state.uploads[place].digest for place in survivors))
     included, roots = params.names(survivors), roots_hash(state.session.sid, message)
-    try:
-        ledger.release(desk.ctx, included, roots, model=params.model, terms=params.terms)
-    except InvalidMessage as refused:
-        raise SessionAborted(str(refused), answered=included, needed=params.quorum) from refused
     alive = frozenset(survivors)
     wanted = Wanted(graph, state.records, alive, state.shared - alive)
     after = Confirming(state.session, state.tally, state.doubts, wanted, state.uploads, included, roots)
@@ -112,12 +108,16 @@ def take_confirm(state: Confirming, message: Confirm, place: int, *, desk: Desk)
     state.signatures[place] = message.signature
 
 
-def ask(state: Confirming, *, desk: Desk) -> tuple[Revealing, list[Outgoing]]:
+def ask(state: Confirming, *, desk: Desk, ledger: Ledger) -> tuple[Revealing, list[Outgoing]]:
     """Show the signatures, and ask those who signed for their shares."""
     params, signers = desk.params, tuple(sorted(state.signatures))
     # > The server asks for shares only with the signatures of the quorum and of F organisations (PW-S10).
     if not params.enough(signers, params.quorum):
         raise too_few("PW-S10", "have signed the set", signers, desk=desk)
+    try:
+        ledger.release(desk.ctx, state.included, state.roots, model=params.model, terms=params.terms)
+    except InvalidMessage as refused:
+        raise SessionAborted(str(refused), answered=params.names(signers), needed=params.quorum) from refused
     message = Agreement(bitmap(signers, params.size), tuple(state.signatures[place] for place in signers))
     return Revealing(state), [Outgoing(params.clients[place], message) for place in signers]
 
@@ -247,9 +247,9 @@ class Server:
                 case Sharing() as state if final:
                     self._state, outgoing = pass_on(state, desk=self._desk)
                 case Masking() as state if final:
-                    self._state, outgoing = name_survivors(state, desk=self._desk, ledger=self._ledger)
+                    self._state, outgoing = name_survivors(state, desk=self._desk)
                 case Confirming() as state if final:
-                    self._state, outgoing = ask(state, desk=self._desk)
+                    self._state, outgoing = ask(state, desk=self._desk, ledger=self._ledger)
                 case Revealing() as state:
                     self._state, outgoing = self._finish(state, final=final), []
                 case _:

@@ -255,7 +255,7 @@ def test_only_the_server_is_heard_by_a_client(parties: Consortium) -> None:
     role.start()
     with pytest.raises(UnexpectedMessage):
         role.receive(parties.clients[1].party, Adverts(b"", (), ()))
-    assert role.phase == "failed"
+    assert role.phase == "advertised"
 
 
 # --- what the server refuses; the round goes on for the rest
