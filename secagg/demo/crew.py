@@ -102,16 +102,14 @@ class Crew:
         threading.Thread(target=self._listen, args=(name, process.stdout), name=f"crew-{name}", daemon=True).start()
         return process.pid
 
-    def tell(
-        self, name: str, do: str, *, urgent: bool = False, then: Callable[[dict[str, Any]], None] | None = None, **arguments: Any
-    ) -> Order:
-        """Give a command; a party carries out its commands one after the other, urgent ones first and between steps of long ones.
+    def tell(self, name: str, do: str, *, then: Callable[[dict[str, Any]], None] | None = None, **arguments: Any) -> Order:
+        """Give a command; a party carries out its commands one after the other.
 
         `then` is called with what came of it, in the thread that waits; it may give further commands.
         """
         number, order = next(self._numbers), Order(name, do, then)
         self._parties[name].orders[number] = order
-        self._send(name, {"id": number, "do": do, "urgent": urgent, "with": arguments})
+        self._send(name, {"id": number, "do": do, "with": arguments})
         return order
 
     def ask(self, name: str, do: str, **arguments: Any) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from secagg.demo.task import VARIANTS
 from secagg.demo.tasks import check_task, companies_of
 from secagg.errors import ConfigError
 
-HUB, BESIDE_HUB, ELSEWHERE, JUDGE = _TAKEN = ("hub", "aggregator", "auditor", "judge")
-"""The hub, the aggregator that lives in its process, and the one of an independent organisation, in a process of its own."""
+HUB, BESIDE_HUB, ELSEWHERE, JUDGE, POOL = _TAKEN = ("hub", "aggregator", "auditor", "judge", "pool")
+"""The hub, the aggregator that lives in its process, and the one of an independent organisation, in a process of its own;
+who scores the models, and who trains with all data in one place to compare with."""
 
 MOST_ROUNDS = 200
 QUICK_ROUNDS = 3

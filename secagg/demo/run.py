@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 
 from secagg.demo.compare import mean_difference, view
 from secagg.demo.crew import Crew
-from secagg.demo.options import BESIDE_HUB, ELSEWHERE, HUB, JUDGE, Options
+from secagg.demo.options import BESIDE_HUB, ELSEWHERE, HUB, JUDGE, POOL, Options
 from secagg.demo.progress import Progress
 from secagg.demo.record import BASE, FEDERATED, POOLED, Cost, Example, Model, Point, Results, RoundRecord, View
 from secagg.demo.setting import criteria, describe
@@ -113,6 +113,7 @@ class Demo:
         }
         cast = {
             JUDGE: "judge",
+            POOL: "pool",
             HUB: "hub",
             **dict.fromkeys(self._options.companies, "company"),
             **({} if options.peer else {ELSEWHERE: "aggregator"}),
@@ -144,7 +145,7 @@ class Demo:
                 crew.tell(company, "join", address=address, variant=variant)
                 crew.tell(company, "alone", variant=variant, rounds=rounds, every=options.every)
             crew.tell(HUB, "federate", variant=variant, rounds=rounds)
-            crew.tell(JUDGE, "pool", variant=variant, rounds=rounds, every=options.every)
+            crew.tell(POOL, "train", variant=variant, rounds=rounds, every=options.every)
         crew.settle()
         for variant in addresses:
             self._leave(variant)
@@ -187,7 +188,7 @@ class Demo:
             if model == FEDERATED:
                 self._progress.opened(self._rounds[variant, number], next(iter(scores["scores"].values())))
 
-        self.crew.tell(JUDGE, "score", urgent=True, then=keep, file=file or f"model-{variant}-{number}-{model}.safetensors")
+        self.crew.tell(JUDGE, "score", then=keep, file=file or f"model-{variant}-{number}-{model}.safetensors")
 
     def _opened(self, facts: Mapping[str, Any]) -> None:
         """A sum was opened: verify its receipt, compare it with the updates behind it, have the new model scored."""

@@ -27,7 +27,6 @@ def steps(count):
     for number in range(count):
         desk.tell("step", number=number)
         time.sleep(0.05)
-        desk.carry_out_urgent()
 def hang():
     time.sleep(60)
 desk.run({"add": add, "fail": fail, "steps": steps, "hang": hang})
@@ -60,14 +59,12 @@ def test_a_command_gives_what_came_of_it_and_its_events_come_first(crew, heard):
     assert heard == [("energy", "adding", {"a": 1, "name": "energy"})]
 
 
-def test_urgent_commands_go_between_the_steps_of_a_long_one(crew):
+def test_commands_are_carried_out_one_after_the_other(crew, heard):
     crew.hire("energy", "company", {"more": 0})
-    long = crew.tell("energy", "steps", count=40)
-    urgent = crew.tell("energy", "add", urgent=True, a=1, b=1)
-    crew.wait(urgent)
-    assert not long.done
-    crew.settle()
+    long, short = crew.tell("energy", "steps", count=3), crew.tell("energy", "add", a=1, b=1)
+    crew.wait(short)
     assert long.done
+    assert [event for _, event, _ in heard] == ["step", "step", "step", "adding"]
 
 
 def test_settling_waits_for_commands_that_answers_give_rise_to(crew):

@@ -84,7 +84,7 @@ def test_a_quick_run_opens_every_mean_within_the_bound(tmp_path, mode):
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the party's process in /proc")
 def test_a_party_that_dies_ends_the_demo_with_its_name(tmp_path):
     demo = start(tmp_path)
-    parties = wait_for_children(demo, 6)
+    parties = wait_for_children(demo, 7)
     os.kill(parties["urban"], signal.SIGKILL)
     output, errors = demo.communicate(timeout=60)
     assert demo.returncode == 1
@@ -96,8 +96,8 @@ def test_a_party_that_dies_ends_the_demo_with_its_name(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the party's processes in /proc")
 def test_an_interrupt_ends_every_process_and_leaves_no_key(tmp_path):
     demo = start(tmp_path)
-    parties = wait_for_children(demo, 6)
-    assert set(parties) == {"judge", "hub", "energy", "community", "urban", "auditor"}
+    parties = wait_for_children(demo, 7)
+    assert set(parties) == {"judge", "pool", "hub", "energy", "community", "urban", "auditor"}
     demo.send_signal(signal.SIGINT)
     demo.communicate(timeout=60)
     assert demo.returncode == 130

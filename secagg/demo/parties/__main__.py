@@ -8,7 +8,7 @@ from importlib import import_module
 
 from secagg.demo.parties.desk import Desk
 
-ROLES = ("company", "aggregator", "hub", "judge")
+ROLES = ("company", "aggregator", "hub", "judge", "pool")
 
 
 def main(role: str, name: str) -> None:

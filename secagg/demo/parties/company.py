@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,6 @@ PATIENCE = 300.0
 def commands(desk: Desk) -> Mapping[str, Command]:
     """What the demo can tell it to do."""
     torch.set_num_threads(1)
-    if hasattr(os, "nice"):
-        os.nice(5)  # the judge has as much to do as three companies: on two cores it gets one of them, and all end together
     company = Company(desk)
     return {"prepare": company.prepare, "join": company.join, "alone": company.alone, "rehearse": company.rehearse}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import queue
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import IO, Any, Self
 
@@ -28,8 +28,7 @@ class Desk:
         self.name = name
         self._incoming, self._outgoing = incoming, outgoing
         self.facts: dict[str, Any] = json.loads(incoming.readline())
-        self._waiting: deque[dict[str, Any]] = deque()
-        self._arrived = threading.Condition()
+        self._waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._commands: Mapping[str, Command] = {}
 
@@ -49,33 +48,13 @@ class Desk:
         self._commands = commands
         threading.Thread(target=self._read, name="desk", daemon=True).start()
         while True:
-            self._carry_out(self._next())
-
-    def carry_out_urgent(self) -> None:
-        """Carry out what is urgent and has arrived; long commands call this between their steps."""
-        while (command := self._take_urgent()) is not None:
-            self._carry_out(command)
+            self._carry_out(self._waiting.get())
 
     def _read(self) -> None:
         for line in self._incoming:
-            with self._arrived:
-                self._waiting.append(json.loads(line))
-                self._arrived.notify()
+            self._waiting.put(json.loads(line))
         logging.shutdown()
         os._exit(0)  # nobody is left to tell: a party does not outlive the demo, whatever its other threads are doing
-
-    def _next(self) -> dict[str, Any]:
-        with self._arrived:
-            while not self._waiting:
-                self._arrived.wait()
-        return self._take_urgent() or self._waiting.popleft()
-
-    def _take_urgent(self) -> dict[str, Any] | None:
-        with self._arrived:
-            found = next((command for command in self._waiting if command["urgent"]), None)
-            if found is not None:
-                self._waiting.remove(found)
-            return found
 
     def _carry_out(self, command: Mapping[str, Any]) -> None:
         log.info("%s %s", command["do"], command["with"])

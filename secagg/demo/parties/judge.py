@@ -1,4 +1,4 @@
-"""The judge: scores every model on the joint validation set, and trains the one that nobody could: with all data in one place."""
+"""The judge: scores every model on the joint validation set. It belongs to no company."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from secagg.demo.parties.desk import Command, Desk
-from secagg.demo.record import POOLED
 from secagg.demo.task import Sample
 from secagg.demo.tasks import load_task
 
@@ -21,16 +20,16 @@ def commands(desk: Desk) -> Mapping[str, Command]:
     """What the demo can tell it to do."""
     torch.set_num_threads(1)
     judge = Judge(desk)
-    return {"begin": judge.begin, "score": judge.score, "pool": judge.pool, "show": judge.show}
+    return {"begin": judge.begin, "score": judge.score, "show": judge.show}
 
 
 class Judge:
-    """Belongs to no company; a comparison needs somebody who holds the joint validation set."""
+    """A comparison needs somebody who holds the joint validation set."""
 
     def __init__(self, desk: Desk) -> None:
-        self._desk, facts = desk, desk.facts
-        self._work, self._seed, self._steps = Path(facts["work"]), int(facts["seed"]), int(facts["steps"])
-        self._task = load_task(facts["task"], facts["data"], self._seed)
+        facts = desk.facts
+        self._work = Path(facts["work"])
+        self._task = load_task(facts["task"], facts["data"], int(facts["seed"]))
 
     def begin(self) -> dict[str, Any]:
         """Write the adapter that all start from. Gives what the demo must know of the task."""
@@ -49,17 +48,6 @@ class Judge:
         """Score the model in a file of the work folder."""
         scores = self._task.evaluate(load_file(self._work / file))
         return {"scores": dict(scores.values), "by_company": dict(scores.by_company)}
-
-    def pool(self, variant: str, rounds: int, every: int) -> None:
-        """Train with all data in one place, as many steps as the companies do together; scores that are asked for meanwhile come first."""
-        state, steps = self._task.initial_state(), self._steps * len(self._task.companies)
-        for number in range(1, rounds + 1):
-            state, _ = self._task.train_pooled(variant, state, round=number - 1, steps=steps, seed=self._seed)
-            scored = number % every == 0 or number == rounds
-            if scored:
-                save_file(state, self._work / f"model-{variant}-{number}-{POOLED}.safetensors")
-            self._desk.tell("trained", model=POOLED, variant=variant, round=number, scored=scored)
-            self._desk.carry_out_urgent()
 
     def show(self, files: Mapping[str, str], count: int) -> dict[str, Any]:
         """What each model says to the first examples. `files`: model name to a file of the work folder."""
