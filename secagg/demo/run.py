@@ -1,6 +1,7 @@
 """The demo from beginning to end: keys, processes, secure rounds and what they are compared with, measurement, results.
 
-demo ─┬─ judge        initial adapter · scores every model · trains with all data in one place
+demo ─┬─ judge        initial adapter · scores every model
+      ├─ pool         trains with all data in one place, to compare with
       ├─ hub          rounds, and the aggregator beside it
       ├─ auditor      the aggregator of another organisation
       └─ energy, community, urban      train alone and in the secure rounds
