@@ -8,18 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, get_args
+from unicodedata import normalize
 
 from secagg.crypto.derive import digest
 from secagg.crypto.seal import SealKey
 from secagg.crypto.sign import BadSignature, SigningKey, VerifyKey
 from secagg.errors import ConfigError, InvalidMessage, MalformedMessage
 from secagg.types import PartyId
-from secagg.wire.parse import parse, party, serialise
+from secagg.wire.parse import between, parse, party, serialise
 from secagg.wire.v1 import common_pb2 as pb
 
 RoleName = Literal["client", "aggregator", "coordinator", "keyholder"]
 ROLES: tuple[RoleName, ...] = get_args(RoleName)
 _SIGN = "roster"
+_LATEST = 253_402_300_799
+"""The last second of the year 9999: what a calendar can show."""
+_LONGEST_NAME = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,12 @@ class Roster:
         parties = [member.party for member in self.members]
         if names != sorted(set(names)) or parties != sorted(set(parties)) or not parties:
             raise MalformedMessage("roster: organisations and members must be there, distinct and sorted")
+        for name in names:
+            # A name that only looks like another's would pass for it when people compare rosters.
+            if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or name != normalize("NFKC", name).strip():
+                raise MalformedMessage(
+                    f"roster: {name!r} is no name of an organisation: plain printable text of at most {_LONGEST_NAME} letters"
+                )
         if unknown := sorted({member.organisation for member in self.members} - set(names)):
             raise MalformedMessage(f"roster: no key of organisation {unknown[0]}")
         keys = [member.signing.raw for member in self.members] + [key.raw for _, key in self.organisations]
@@ -184,7 +194,7 @@ def _member_from_wire(wire: pb.Member) -> Member:
                 role,
                 VerifyKey(wire.signing_key),
                 SealKey(wire.sealing_key),
-                wire.not_before,
-                wire.not_after,
+                between(wire.not_before, 0, _LATEST, "validity"),
+                between(wire.not_after, 0, _LATEST, "validity"),
             )
     raise MalformedMessage(f"roster: {wire.party} has the unknown role {wire.role!r}; known are {', '.join(ROLES)}")

@@ -117,7 +117,7 @@ def pin(folder: Path, signed: SignedRoster, agreed: bytes, path: Path) -> Roster
     """
     roster = rosters.verify(signed, agreed, path)
     before = pinned(folder) if (folder / PIN).exists() and (folder / ROSTER).exists() else None
-    if before is not None and before.hash != roster.hash and (before.consortium, before.epoch) >= (roster.consortium, roster.epoch):
+    if before is not None and before.hash != roster.hash and (before.consortium != roster.consortium or before.epoch >= roster.epoch):
         # > Epochs only move forward, so a revoked party does not come back with an old roster.
         known = f"epoch {before.epoch} of {before.consortium}"
         raise ConfigError(f"{path} is epoch {roster.epoch} of {roster.consortium} and {folder} has pinned {known}: take the newest roster")
