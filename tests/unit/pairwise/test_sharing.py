@@ -1,0 +1,168 @@
+"""Wrong shares repaired, secrets boxed, many keystreams at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from protocols.pairwise.mask import Tally, seal_masked, serially
+from protocols.pairwise.reveal import draw
+from secagg.crypto.agree import AgreementKey, LowOrderPoint
+from secagg.crypto.expand import Stream
+from secagg.crypto.many import PIECE, combine_into
+from secagg.crypto.pairs import Agreeing, commit, cut, join, low_order, open_box, seal_box
+from secagg.crypto.seal import CannotOpen
+from secagg.errors import ConfigError
+from secagg.math import field, shamir
+from secagg.math.repair import repair
+from secagg.math.ring import Ring
+from secagg.payload import Blob
+from secagg.payload import join as joined
+from secagg.testing.entropy import InsecureEntropy
+from secagg.types import Secret
+
+CHEATED = [(5, 3, 1), (5, 4, 1), (10, 5, 2), (20, 12, 4), (9, 3, 6), (40, 27, 6)]
+
+
+def dealt(count: int, threshold: int, wrong: int) -> tuple[Secret, dict[int, Secret], tuple[int, ...]]:
+    entropy = InsecureEntropy(f"{count}/{threshold}/{wrong}")
+    secret = Secret(entropy(32))
+    shares = shamir.share(secret, threshold, range(1, count + 1), entropy)
+    liars = tuple(range(2, 2 + wrong))
+    for index, value in zip(liars, field.uniform(wrong, entropy), strict=True):
+        shares[index] = Secret(field.encode(value))
+    return secret, shares, liars
+
+
+@pytest.mark.parametrize(("count", "threshold", "wrong"), CHEATED)
+def test_wrong_shares_are_found_and_the_secret_comes_back(count: int, threshold: int, wrong: int) -> None:
+    secret, shares, liars = dealt(count, threshold, wrong)
+    found = repair(shares, threshold, lambda candidate: candidate == secret)
+    assert found is not None
+    assert (found.secret, found.wrong) == (secret, liars)
+
+
+def test_bytes_that_are_no_share_count_as_wrong() -> None:
+    secret, shares, _ = dealt(6, 4, 0)
+    shares[3] = Secret(b"\xff" * 33)
+    found = repair(shares, 4, lambda candidate: candidate == secret)
+    assert found is not None
+    assert found.wrong == (3,)
+
+
+def test_too_many_lies_give_no_secret_rather_than_a_wrong_one() -> None:
+    for count, threshold, wrong in ((5, 4, 2), (40, 27, 20)):
+        secret, shares, _ = dealt(count, threshold, wrong)
+        assert repair(shares, threshold, lambda candidate, secret=secret: candidate == secret) is None  # type: ignore[misc]
+    assert repair({1: Secret(bytes(33))}, 2, lambda candidate: True) is None
+
+
+def test_many_agreements_are_those_of_one() -> None:
+    mine, theirs = AgreementKey(Secret(b"\x01" * 32)), AgreementKey(Secret(b"\x02" * 32))
+    one, other = Agreeing(mine).keys(theirs.public(), salt=b"s", label="test/pair", infos=((b"a",), (b"b",)))
+    assert one == mine.agree(theirs.public(), salt=b"s", label="test/pair", info=(b"a",))
+    assert other == theirs.agree(mine.public(), salt=b"s", label="test/pair", info=(b"b",))
+    assert Agreeing(mine).public() == mine.public()
+    assert "redacted" in repr(Agreeing(mine))
+
+
+def test_a_point_of_low_order_gives_no_key() -> None:
+    points = [bytes(32), b"\x01" + bytes(31), bytes.fromhex("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f")]
+    for point in points:
+        assert low_order(point)
+        with pytest.raises(LowOrderPoint):
+            Agreeing(AgreementKey(Secret(b"\x01" * 32))).keys(point, salt=b"", label="test/pair", infos=((),))
+    assert not low_order(AgreementKey(Secret(b"\x03" * 32)).public())
+
+
+def test_a_box_opens_under_its_key_and_context_only() -> None:
+    key, plain = Secret(b"\x01" * 32), join((Secret(b"a" * 33), Secret(b"b" * 33)))
+    box = seal_box(key, plain, context=b"here")
+    assert cut(open_box(key, box, context=b"here"), 33) == (Secret(b"a" * 33), Secret(b"b" * 33))
+    for other, changed, context in (
+        (Secret(b"\x02" * 32), box, b"here"),
+        (key, box[:-1] + b"\x00", b"here"),
+        (key, box, b"there"),
+        (key, b"", b""),
+    ):
+        with pytest.raises(CannotOpen):
+            open_box(other, changed, context=context)
+    with pytest.raises(ConfigError):
+        cut(plain, 32)
+
+
+def test_a_commitment_binds_label_place_and_secret() -> None:
+    made = {
+        commit(Secret(secret), label, part)
+        for secret in (b"a" * 32, b"b" * 32)
+        for label in ("test/one", "test/two")
+        for part in (b"x", b"y")
+    }
+    assert len(made) == 8
+
+
+@pytest.mark.parametrize("bits", [16, 24, 32, 48, 64])
+def test_many_keystreams_are_those_one_after_another(bits: int) -> None:
+    ring, entropy = Ring(bits), InsecureEntropy(bits)
+    count, offset = 2 * PIECE // ring.dtype.itemsize + 77, 12_345
+    streams = [(Stream(Secret(entropy(32))), sign) for sign in (1, -1, -1)]
+    start = np.arange(count, dtype=np.uint64).astype(ring.dtype)
+    ring.reduce_into(start)
+    one, many = start.copy(), start.copy()
+    for stream, sign in streams:
+        stream.add_into(one, offset, ring=ring, sign=sign)
+    combine_into(many, streams, offset, ring=ring)
+    assert np.array_equal(one, many)
+    combine_into(many, [(stream, -sign) for stream, sign in streams], offset, ring=ring)
+    assert np.array_equal(many, start)
+
+
+def test_keystreams_go_into_the_rings_own_words_only() -> None:
+    stream = Stream(Secret(bytes(32)))
+    with pytest.raises(ConfigError):
+        combine_into(np.zeros(4, np.uint16), [(stream, 1)], ring=Ring(32))
+    with pytest.raises(ConfigError):
+        combine_into(np.zeros(4, np.uint32), [(stream, 2)], ring=Ring(32))
+
+
+@pytest.mark.parametrize("bits", [16, 24, 48])
+def test_pieces_in_any_order_give_the_same_upload(bits: int) -> None:
+    ring, entropy = Ring(bits), InsecureEntropy(bits)
+    vector = np.arange(400_000, dtype=np.uint64).astype(ring.dtype)
+    ring.reduce_into(vector)
+    masks, key = [(Stream(Secret(entropy(32))), 1), (Stream(Secret(entropy(32))), -1)], Secret(entropy(32))
+
+    def backwards(work, pieces):
+        serially(work, list(reversed(pieces)))
+
+    one, committed = seal_masked(vector, masks, ring, key, b"here")
+    other, again = seal_masked(vector, masks, ring, key, b"here", each=backwards)
+    assert joined(one) == joined(other)
+    assert committed == again
+    tally = Tally.zero(ring, len(vector))
+    tally.add_sealed(key, one, b"here")
+    tally.apply([(stream, -sign) for stream, sign in masks], each=backwards)
+    assert np.array_equal(tally.words, vector)
+    assert str(bits) in repr(tally)
+
+
+def test_an_upload_that_breaks_off_leaves_the_tally_as_it_was() -> None:
+    ring, key = Ring(32), Secret(bytes(32))
+    vector = np.arange(600_000, dtype=np.uint32)
+    sealed, _ = seal_masked(vector, [], ring, key, b"here")
+    broken = bytearray(joined(sealed))
+    broken[-1] ^= 1
+    tally = Tally(ring, vector.copy())
+    with pytest.raises(CannotOpen, match="chunk 2 of 3"):
+        tally.add_sealed(key, Blob(broken), b"here")
+    assert np.array_equal(tally.words, vector)
+
+
+def test_signatures_to_verify_are_drawn_uniformly_and_once() -> None:
+    entropy, seen = InsecureEntropy("draw"), np.zeros(20, int)
+    for _ in range(400):
+        drawn = draw(20, 5, entropy)
+        assert len(set(drawn)) == 5
+        seen[drawn] += 1
+    assert seen.min() > 60, "each of twenty is drawn about a hundred times"
+    assert draw(4, 5, entropy) == [0, 1, 2, 3]
