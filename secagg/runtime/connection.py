@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
+import grpc.aio
+
 from secagg.envelope import Packet
 from secagg.errors import TransportError
 from secagg.payload import CHUNK
@@ -21,6 +23,9 @@ Deliver = Callable[[Packet], Awaitable[None]]
 
 _ANSWERS = 10_000
 """Short frames that may wait to be written: an honest peer reads while it sends."""
+
+BROKEN = (asyncio.InvalidStateError, grpc.aio.BaseError)
+"""What gRPC raises for a call that has ended meanwhile."""
 
 SERVICE, METHOD = "secagg.wire.v1.Hub", "Attend"
 

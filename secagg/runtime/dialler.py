@@ -15,7 +15,7 @@ from secagg.envelope import Packet
 from secagg.errors import InvalidMessage, PeerError, SecAggError, TransportError
 from secagg.identity import Identity
 from secagg.pki import TlsFiles
-from secagg.runtime.connection import METHOD, SERVICE, Connection, channel_options
+from secagg.runtime.connection import BROKEN, METHOD, SERVICE, Connection, channel_options
 from secagg.runtime.frames import Hello
 from secagg.runtime.limits import Limits
 from secagg.runtime.link import Goodbye, Link
@@ -26,8 +26,13 @@ log = logging.getLogger("secagg.runtime")
 _REFUSALS = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED)
 """The hub has looked and said no: dialling again will not help."""
 
+
 ENDED = "ended"
 """Code of the goodbye after which a party does not dial again."""
+
+
+class Refusal(TransportError):
+    """The hub does not let this party in."""
 
 
 class Dialler:
@@ -50,7 +55,7 @@ class Dialler:
         wanted: Callable[[Packet, int], None],
         over: Callable[[SecAggError | None], None],
     ) -> None:
-        self._address, self._me, self._tls, self._limits, self._over = address, me, tls, limits, over
+        self._address, self._me, self._tls, self._limits, self._spool, self._over = address, me, tls, limits, spool, over
         self._hub = me.roster.with_role("coordinator")[0].party
         self.link = Link(me.roster.hash, limits, spool, wanted)
         self.connected = False
@@ -93,12 +98,16 @@ class Dialler:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await self._runner.stop()
+        self._spool.close()
 
     async def _run(self) -> None:
         pause = self._limits.retry_first
         while True:
             try:
                 await self._connect()
+            except Refusal as refused:
+                self._over(refused)
+                return
             except Goodbye as bye:
                 if bye.code == ENDED:
                     await self._runner.idle()
@@ -110,13 +119,10 @@ class Dialler:
                     self._over(refused)
                     return
                 self._note(refused)
-            except grpc.aio.AioRpcError as broken:
-                if broken.code() in _REFUSALS:
-                    self._over(TransportError(f"the hub at {self._address} refuses {self._me.party}: {broken.details()}"))
-                    return
-                self._note(TransportError(f"{broken.code().name}: {broken.details()}"))
             except (PeerError, TransportError, OSError) as broken:
                 self._note(broken)
+            except Exception:  # a bug of ours must not take the party off the network for good
+                log.exception("%s: the connection failed; it dials again", self._me.party)
             if self.connected:
                 pause, self.connected = self._limits.retry_first, False
             await asyncio.sleep(pause * int.from_bytes(os.urandom(4), "little") / 2**32)
@@ -132,7 +138,17 @@ class Dialler:
         options = [*channel_options(self._limits), ("grpc.ssl_target_name_override", str(self._hub)), ("grpc.enable_retries", 0)]
         async with grpc.aio.secure_channel(self._address, credentials, options=options) as channel:
             call = channel.stream_stream(f"/{SERVICE}/{METHOD}")()  # type: ignore[call-arg]  # the stubs ask for what has defaults
-            await self._attend(call)
+            try:
+                await self._attend(call)
+            except (*BROKEN, grpc.aio.AioRpcError) as broken:
+                raise await self._explained(call) from broken
+
+    async def _explained(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> TransportError:
+        """Why the call is over."""
+        code, details = await call.code(), await call.details()
+        if code in _REFUSALS:
+            return Refusal(f"the hub at {self._address} refuses {self._me.party}: {details}")
+        return TransportError(f"{code.name}: {details}")
 
     async def _attend(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
         async def read() -> bytes | None:

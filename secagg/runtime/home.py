@@ -71,13 +71,20 @@ class Record:
         self._base = None if home.folder is None else home.folder / f"task-{name}"
 
     def save(self, progress: Progress) -> None:
-        """Record the progress; no attempt is open."""
+        """Record the progress; no attempt is open. The model is written only when it is a new one."""
         if self._base is None:
             return
+        newest = progress.versions[0][0]
+        model = self._model(self._base, newest)
+        if not model.exists():
+            _replace(model, progress.model.to_bytes())
         versions = [[version, digest.hex()] for version, digest in progress.versions]
-        head = json.dumps({"task": self._task, "round": progress.round, "versions": versions}).encode()
-        _replace(self._base.with_suffix(".model"), len(head).to_bytes(8, "little") + head + progress.model.to_bytes())
+        head = {"task": self._task, "round": progress.round, "versions": versions}
+        _replace(self._base.with_suffix(".json"), json.dumps(head).encode())
         self._base.with_suffix(".open").unlink(missing_ok=True)
+        for old in self._base.parent.glob(f"{self._base.name}-*.model"):
+            if old != model:
+                old.unlink(missing_ok=True)
 
     def open(self, signed: bytes) -> None:
         """Record the attempt that is about to begin."""
@@ -86,21 +93,23 @@ class Record:
 
     def load(self, layout: Layout) -> Progress | None:
         """The progress recorded before a restart. Raises ConfigError if it is of another layout or damaged."""
-        if self._base is None or not self._base.with_suffix(".model").exists():
+        if self._base is None or not self._base.with_suffix(".json").exists():
             return None
-        path = self._base.with_suffix(".model")
-        raw = path.read_bytes()
+        path = self._base.with_suffix(".json")
         try:
-            start = 8 + int.from_bytes(raw[:8], "little")
-            head = json.loads(raw[8:start])
+            head = json.loads(path.read_bytes())
             versions = tuple((int(version), bytes.fromhex(digest)) for version, digest in head["versions"])
-            model = Model.parse(Blob(raw[start:]), limit=layout.size)
+            model = Model.parse(Blob(self._model(self._base, versions[0][0]).read_bytes()), limit=layout.size)
             number = int(head["round"])
-        except (SecAggError, ValueError, KeyError, TypeError) as refused:
+        except (SecAggError, OSError, ValueError, KeyError, TypeError, IndexError) as refused:
             raise ConfigError(f"{path} is damaged or of another model: give the task another name, or move the file away") from refused
-        if model.layout.digest != layout.digest:
+        if model.layout.digest != layout.digest or model.digest != versions[0][1]:
             raise ConfigError(f"{path} holds this task with other tensors: give the task another name, or move the file away")
         return Progress(number, versions, model)
+
+    @staticmethod
+    def _model(base: Path, version: int) -> Path:
+        return base.with_name(f"{base.name}-{version}.model")
 
     def interrupted(self) -> bytes | None:
         """The signed description of the attempt that was open when the process died."""

@@ -20,7 +20,7 @@ from secagg.envelope import Packet
 from secagg.errors import InvalidMessage, PeerError, TransportError, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.pki import TlsFiles
-from secagg.runtime.connection import METHOD, SERVICE, Connection, Read, channel_options
+from secagg.runtime.connection import BROKEN, METHOD, SERVICE, Connection, Read, channel_options
 from secagg.runtime.driver import clock
 from secagg.runtime.frames import Hello
 from secagg.runtime.limits import Limits
@@ -45,6 +45,32 @@ class _Line:
         self.link = link
         self.connection: Connection | None = None
         self.task: asyncio.Task[None] | None = None
+
+
+class _Wire:
+    """One call of the service; a call that is over is a broken connection, whichever way gRPC says so."""
+
+    def __init__(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        self._context = context
+
+    async def read(self) -> bytes | None:
+        try:
+            raw: object = await self._context.read()
+        except BROKEN as broken:
+            raise TransportError("the call is over") from broken
+        return raw if isinstance(raw, bytes) else None
+
+    async def write(self, raw: bytes) -> None:
+        try:
+            await self._context.write(raw)
+        except BROKEN as broken:
+            raise TransportError("the call is over") from broken
+
+    async def end(self, code: grpc.StatusCode, reason: str) -> None:
+        """End the call with a status. Always raises, as gRPC wants it, unless the call is over."""
+        log.log(logging.INFO if code is grpc.StatusCode.UNAVAILABLE else logging.WARNING, "%s", reason)
+        if not self._context.done():
+            await self._context.abort(code, reason)
 
 
 class Hub:
@@ -141,26 +167,33 @@ class Hub:
             await self._server.stop(self._limits.close_seconds / 5)
         for runner in self._runners.values():
             await runner.stop()
+        self._spool.close()
 
     # The service.
 
     async def _attend(self, _: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
-        party = PartyId("")
+        wire = _Wire(context)
         try:
             party = self._identify(context)
-            await self._serve(party, context)
+            hello = await self._greeting(wire.read)
         except InvalidMessage as refused:
-            log.warning("a connection of %s is refused: %s", party or "a stranger", refused)
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(refused))
-        except ForeignSender as refused:
-            log.warning("a connection of %s is refused: %s", party, refused)
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(refused))
+            await wire.end(grpc.StatusCode.PERMISSION_DENIED, f"a connection is refused: {refused}")
         except PeerError as refused:
-            log.warning("a connection of %s is cut: %s", party, refused)
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(refused))
-        except TransportError as refused:
-            log.info("%s: %s", party, refused)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(refused))
+            await wire.end(grpc.StatusCode.INVALID_ARGUMENT, f"a connection is refused: {refused}")
+        except TransportError as broken:
+            await wire.end(grpc.StatusCode.UNAVAILABLE, str(broken))
+        else:
+            await self._keep(party, hello, wire)
+
+    async def _keep(self, party: PartyId, hello: Hello, wire: _Wire) -> None:
+        try:
+            await self._serve(party, hello, wire)
+        except ForeignSender as refused:
+            await wire.end(grpc.StatusCode.PERMISSION_DENIED, f"the connection of {party} is refused: {refused}")
+        except PeerError as refused:
+            await wire.end(grpc.StatusCode.INVALID_ARGUMENT, f"the connection of {party} is cut: {refused}")
+        except TransportError as broken:
+            await wire.end(grpc.StatusCode.UNAVAILABLE, f"{party}: {broken}")
 
     def _identify(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> PartyId:
         seen = context.auth_context()
@@ -178,20 +211,15 @@ class Hub:
             raise InvalidMessage("TR-H2", f"{party} is part of the hub and does not dial in", culprits=[party])
         return party
 
-    async def _serve(self, party: PartyId, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
-        async def read() -> bytes | None:
-            raw: object = await context.read()
-            return raw if isinstance(raw, bytes) else None
-
+    async def _serve(self, party: PartyId, hello: Hello, wire: _Wire) -> None:
         line = self._line(party)
-        hello = await self._greeting(read)
         if line.task is not None:  # the newest connection of a party is the one that lives
             line.task.cancel()
             await asyncio.wait({line.task}, timeout=1)
         line.task = asyncio.current_task()
-        await context.write(line.link.hello().to_frame())
+        await wire.write(line.link.hello().to_frame())
         fresh = line.link.greet(hello)
-        connection = Connection(line.link, read, context.write, self._deliver, self._limits)
+        connection = Connection(line.link, wire.read, wire.write, self._deliver, self._limits)
         line.connection = connection
         log.info("%s is connected%s", party, "" if fresh else " again")
         if fresh:

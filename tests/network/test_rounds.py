@@ -198,14 +198,14 @@ def test_a_buffered_task_takes_a_late_update_into_the_next_batch(plain: Path, tm
             released.wait(20)
 
     with hub(plain, plaintext(quorum=3, staleness=(2, 1)), tmp_path) as server:
-        clients.start(server.address, "c3", train=train)
-        clients.start(server.address, "c0", "c1", "c2")
+        several = Policy(max_inputs=2)
+        clients.start(server.address, "c3", train=train, policy=several)
+        clients.start(server.address, "c0", "c1", "c2", policy=several, train=lambda number: time.sleep(number - 1))
         server.wait_for(4, 20)
         server.publish(server.aggregate(20).mean)
         released.set()
         time.sleep(0.3)
-        clients_before = server.aggregate(20)
-        assert "c3" in clients_before.included
+        assert "c3" in server.aggregate(20).included
     clients.wait()
 
 
