@@ -79,7 +79,7 @@ def too_few(check: str, what: str, answered: Sequence[int], *, desk: Desk, blame
     """The round ends: of the quorum not enough have answered."""
     params = desk.params
     return SessionAborted(
-        f"{check}: {len(answered)} clients {what}; {params.quorum} of {params.floor} organisations needed{blame}",
+        f"{check}: {len(answered)} clients {what}; {params.quorum}, of at least {params.floor} organisations, are needed{blame}",
         answered=params.names(tuple(answered)),
         needed=params.quorum,
     )

@@ -148,7 +148,11 @@ def open_session(message: Adverts, *, seat: Seat) -> Session:
         raise InvalidMessage("PW-C1", f"{len(message.digests)} digests for {len(members)} clients, or without this one", culprits=blame)
     # > No session begins with fewer clients than the quorum or fewer organisations than F (PW-C2).
     if not params.enough(members, params.quorum):
-        raise InvalidMessage("PW-C2", f"{len(members)} clients have advertised; {params.quorum} of F organisations needed", culprits=blame)
+        raise InvalidMessage(
+            "PW-C2",
+            f"{len(members)} clients have advertised; {params.quorum}, of at least {params.floor} organisations, are needed",
+            culprits=blame,
+        )
     sid = session_id(seat.ctx, message.present, message.digests)
     return Session(sid, Graph.of(members, params.degree, sid, seat.ctx))
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from secagg.crypto.derive import derive
 from secagg.crypto.expand import Stream
-from secagg.crypto.many import combine_into
+from secagg.crypto.many import Lanes
 from secagg.crypto.pairs import commit
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.stream import commitment, open_stream, seal_stream
@@ -76,6 +76,8 @@ def seal_masked(
 ) -> tuple[Blob, bytes]:
     """`vector` under every mask, sealed, with its commitment. One pass: a piece is masked, packed and sealed in the cache."""
     word = ring.bits // 8
+    # On one thread the chunks follow each other, so the ciphers are set up once; threads take pieces in no order.
+    through = Lanes(masks, ring) if each is serially else None
 
     def fill(offset: int, buffer: memoryview) -> None:
         start, count = offset // word, len(buffer) // word
@@ -84,7 +86,7 @@ def seal_masked(
 
         def work(piece: slice) -> None:
             np.copyto(words[piece], vector[start + piece.start : start + piece.stop])
-            combine_into(words[piece], masks, start + piece.start, ring=ring)
+            (through or Lanes(masks, ring)).combine_into(words[piece], start + piece.start)
 
         each(work, _pieces(count))
         if not ring.fills_word:
@@ -94,8 +96,8 @@ def seal_masked(
     return sealed, commitment(sealed)
 
 
-def _pieces(count: int) -> list[slice]:
-    return [slice(start, min(start + _PIECE, count)) for start in range(0, count, _PIECE)]
+def _pieces(count: int, size: int = _PIECE) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,9 +125,9 @@ class Tally:
         """Add every mask, or take it away: piece by piece, so that the sum goes through memory once for all of them."""
 
         def work(piece: slice) -> None:
-            combine_into(self.words[piece], masks, piece.start, ring=self.ring)
+            Lanes(masks, self.ring).combine_into(self.words[piece], piece.start)
 
-        each(work, _pieces(len(self.words)))
+        each(work, _pieces(len(self.words), 8 * _PIECE))
 
     def _add_chunk(self, chunk: memoryview, start: int, combine: Callable[[Vector, Vector], None]) -> int:
         words = self.ring.unpack(chunk, len(chunk) * 8 // self.ring.bits)

@@ -132,7 +132,8 @@ class Plan:
         cohort = terms.cohort or tuple(member.party for member in roster.with_role("client"))
         if len(cohort) > self.clients:
             raise ConfigError(f"{len(cohort)} clients in the cohort; this plan has head-room for {self.clients}: raise `clients`")
-        threshold, quorum = self.thresholds(len(cohort))
+        # Of fewer than the floor no sum is ever opened: such a round is described with a threshold that every party refuses (PW-P2).
+        threshold, quorum = self.thresholds(max(len(cohort), self.floors.floor, self.threshold or 0))
         return RoundDescription(
             protocol=self.PROTOCOL,
             version=VERSION,

@@ -74,7 +74,9 @@ def check_survivors(state: Uploaded, message: Survivors, *, seat: Seat) -> tuple
         raise InvalidMessage("PW-C10", "the set holds a client that this one shares no mask with", culprits=blame)
     # > No set below the quorum, and none of fewer than F organisations, is confirmed (PW-C11).
     if not params.enough(survivors, params.quorum):
-        raise InvalidMessage("PW-C11", f"{len(survivors)} survivors; {params.quorum} of F organisations needed", culprits=blame)
+        raise InvalidMessage(
+            "PW-C11", f"{len(survivors)} survivors; {params.quorum}, of at least {params.floor} organisations, are needed", culprits=blame
+        )
     # > On a sparse graph every k/2 consecutive places keep more survivors than colluders can stand there (PW-C12).
     if graph.fewest_in_a_run(survivors) < params.run:
         raise InvalidMessage("PW-C12", f"a run of the circle keeps fewer than {params.run} survivors", culprits=blame)

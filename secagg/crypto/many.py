@@ -6,7 +6,7 @@ stream's cipher is set up once for the whole run: what is left is the cipher's o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,26 +28,47 @@ class RingLike(Protocol):
     def reduce_into(self, words: Words) -> None: ...
 
 
-def combine_into(words: Words, streams: Sequence[tuple[Stream, int]], offset_words: int = 0, *, ring: RingLike) -> None:
-    """`words` ± every stream modulo the ring, in place, as `Stream.add_into` one after another would: each with its sign, 1 or −1.
+class Lanes:
+    """Many keystreams side by side, each with its sign, 1 or −1. Ranges that follow each other go on with the ciphers that are set up.
 
-    The machine word's modulus is a multiple of the ring's, so a piece is cut to the ring once, after all streams.
+    One caller at a time: threads make one each.
 
     Raises:
-        ConfigError: `words` is not a vector of the ring's dtype, or a sign is neither 1 nor −1.
+        ConfigError: a sign is neither 1 nor −1.
     """
-    if words.dtype != ring.dtype or words.ndim != 1 or any(sign not in (1, -1) for _, sign in streams):
-        raise ConfigError(f"{words.ndim}-dimensional {words.dtype}: a vector of {ring.dtype} and signs 1 or -1 expected")
-    size = ring.dtype.itemsize
-    lanes = [
-        (stream._seek(offset_words * size, words.size * size).update_into, np.add if sign == 1 else np.subtract) for stream, sign in streams
-    ]
-    drawn = np.empty(PIECE // size, ring.dtype)
-    for start in range(0, words.size, drawn.size):
-        part = words[start : start + drawn.size]
-        taken = drawn[: part.size]
-        zeros, raw = _ZEROS[: taken.nbytes], taken.data.cast("B")
-        for draw, combine in lanes:
-            draw(zeros, raw)
-            combine(part, taken, out=part)
-        ring.reduce_into(part)
+
+    __slots__ = ("_at", "_draws", "_ring", "_streams")
+
+    def __init__(self, streams: Sequence[tuple[Stream, int]], ring: RingLike) -> None:
+        if any(sign not in (1, -1) for _, sign in streams):
+            raise ConfigError("a keystream is added or taken away: its sign is 1 or -1")
+        self._streams, self._ring = streams, ring
+        self._draws: list[tuple[Callable[[memoryview, memoryview], int], np.ufunc]] = []
+        self._at = -1
+
+    def combine_into(self, words: Words, offset_words: int = 0) -> None:
+        """`words` ± every stream modulo the ring, in place, as `Stream.add_into` one after another would; word 0 takes word `offset_words`.
+
+        The machine word's modulus is a multiple of the ring's, so a piece is cut to the ring once, after all streams.
+
+        Raises:
+            ConfigError: `words` is not a vector of the ring's dtype.
+        """
+        dtype = self._ring.dtype
+        if words.dtype != dtype or words.ndim != 1:
+            raise ConfigError(f"{words.ndim}-dimensional {words.dtype}: a vector of {dtype} expected")
+        if offset_words != self._at:
+            self._seek(offset_words * dtype.itemsize)
+        drawn = np.empty(min(PIECE // dtype.itemsize, words.size), dtype)
+        for start in range(0, words.size, max(drawn.size, 1)):
+            part = words[start : start + drawn.size]
+            taken = drawn[: part.size]
+            zeros, raw = _ZEROS[: taken.nbytes], taken.data.cast("B")
+            for draw, combine in self._draws:
+                draw(zeros, raw)
+                combine(part, taken, out=part)
+            self._ring.reduce_into(part)
+        self._at = offset_words + words.size
+
+    def _seek(self, offset: int) -> None:
+        self._draws = [(stream._seek(offset, 0).update_into, np.add if sign == 1 else np.subtract) for stream, sign in self._streams]

@@ -9,7 +9,7 @@ from protocols.pairwise.mask import Tally, seal_masked, serially
 from protocols.pairwise.reveal import draw
 from secagg.crypto.agree import AgreementKey, LowOrderPoint
 from secagg.crypto.expand import Stream
-from secagg.crypto.many import PIECE, combine_into
+from secagg.crypto.many import PIECE, Lanes
 from secagg.crypto.pairs import Agreeing, commit, cut, join, low_order, open_box, seal_box
 from secagg.crypto.seal import CannotOpen
 from secagg.errors import ConfigError
@@ -111,18 +111,23 @@ def test_many_keystreams_are_those_one_after_another(bits: int) -> None:
     one, many = start.copy(), start.copy()
     for stream, sign in streams:
         stream.add_into(one, offset, ring=ring, sign=sign)
-    combine_into(many, streams, offset, ring=ring)
+    lanes, half = Lanes(streams, ring), count // 2 - 3
+    lanes.combine_into(many[:half], offset)
+    lanes.combine_into(many[half:], offset + half)
     assert np.array_equal(one, many)
-    combine_into(many, [(stream, -sign) for stream, sign in streams], offset, ring=ring)
+    back = Lanes([(stream, -sign) for stream, sign in streams], ring)
+    back.combine_into(many[half:], offset + half)
+    back.combine_into(many[:half], offset)
+    back.combine_into(many[:0], 0)
     assert np.array_equal(many, start)
 
 
 def test_keystreams_go_into_the_rings_own_words_only() -> None:
     stream = Stream(Secret(bytes(32)))
     with pytest.raises(ConfigError):
-        combine_into(np.zeros(4, np.uint16), [(stream, 1)], ring=Ring(32))
+        Lanes([(stream, 1)], Ring(32)).combine_into(np.zeros(4, np.uint16))
     with pytest.raises(ConfigError):
-        combine_into(np.zeros(4, np.uint32), [(stream, 2)], ring=Ring(32))
+        Lanes([(stream, 2)], Ring(32))
 
 
 @pytest.mark.parametrize("bits", [16, 24, 48])
