@@ -80,7 +80,7 @@ class Server:
         return self._task.layout.restore(self._task.model.values, self._like)
 
     def wait_for(self, clients: int, timeout: float) -> tuple[PartyId, ...]:
-        """Wait until `clients` clients and every server of the roster are there. Returns the clients, sorted.
+        """Wait until `clients` clients and every server that the plan needs are there. Returns the clients, sorted.
 
         Raises:
             SessionAborted: not all came within `timeout` seconds; the message says who is missing.
@@ -198,8 +198,7 @@ class Server:
         now = driver.clock()
         connected = frozenset(name for name in connected if roster.member(name).valid_at(now))
         clients = tuple(member.party for member in roster.with_role("client") if member.party in connected)
-        servers = [member.party for role in ("aggregator", "keyholder") for member in roster.with_role(role)]
-        return clients, tuple(name for name in servers if name not in connected)
+        return clients, tuple(name for name in self._task.servers if name not in connected)
 
     async def _gather(self, clients: int, wait: float, *, organisations: int = 0) -> tuple[PartyId, ...]:
         def enough() -> bool:

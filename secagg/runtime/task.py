@@ -47,9 +47,10 @@ class Task:
         self.round, self.attempt, self.version = 1, 0, 0
         self._versions: deque[tuple[int, bytes]] = deque()
         self.publish(values)
-        # Describing to nobody shows now whether the plan and the roster fit, and how many organisations a round needs.
+        # A description for the first client shows now whether the plan and the roster fit, and what a round needs.
         first = me.roster.with_role("client")[:1]
-        self.floor = plan.describe(self._terms(tuple(member.party for member in first), 1.0), me.roster).floors.floor
+        trial = plan.describe(self._terms(tuple(member.party for member in first), 1.0), me.roster)
+        self.floor, self.servers = trial.floors.floor, trial.servers
 
     @property
     def versions(self) -> tuple[tuple[int, bytes], ...]:
