@@ -1,0 +1,15 @@
+"""The adapter that round 1 starts from, in `first.safetensors`, and the line that tells the hub of which base model it is."""
+
+# ruff: noqa: T201  # a script prints
+from __future__ import annotations
+
+import torch
+from adapter import HERE, load
+from safetensors.torch import save_file
+
+from secagg.lora import adapter_state, base_hash
+
+torch.manual_seed(7)  # LoRA's A is random: drawn once, here, and the same for all
+model, _ = load()
+save_file(adapter_state(model), HERE / "first.safetensors")
+print(f'base_model = "{base_hash(model).hex()}"')
