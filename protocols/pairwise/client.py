@@ -29,7 +29,7 @@ from .keys import (
     open_inbox,
     share_keys,
 )
-from .mask import SEED, Each, Mask, mask_seed, pair_info, pair_sign, seal_masked, self_mask, serially
+from .mask import SEED, Each, Mask, mask_seed, pair_info, pair_sign, self_mask, serially, tag_masked
 from .messages import Adverts, Agreement, Inbox, Masked, Survivors
 from .params import Params
 from .reveal import Confirmed, Done, Uploaded, confirm, reveal
@@ -62,11 +62,11 @@ def check_vector(vector: Vector, version: int, params: Params) -> None:
 def upload(
     state: Keyed, vector: Vector, version: int, *, seat: Seat, entropy: Entropy, each: Each = serially
 ) -> tuple[Uploaded, list[Outgoing]]:
-    """y = x + PRG(b) ± Σ PRG(K) over the circle, sealed to the server. [BIK+17, Fig. 4, Round 2]"""
+    """y = x + PRG(b) ± Σ PRG(K) over the circle, with tags under a key sealed to the server. [BIK+17, Fig. 4, Round 2]"""
     params, session = seat.params, state.session
     key = Secret(entropy(SEED))
     context = upload_context(seat.ctx, session.sid, seat.me.party)
-    payload, committed = seal_masked(vector, masks_of(state, seat=seat), params.ring, key, context, each=each)
+    payload, committed = tag_masked(vector, masks_of(state, seat=seat), params.ring, key, context, each=each)
     sealed = seat.me.roster.member(params.server).sealing.seal(key, purpose=UPLOAD, context=context)
     message = Masked(version, sealed, committed, payload)
     signed = upload_digest(message, seat.ctx, session.sid, seat.me.party)

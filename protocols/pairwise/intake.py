@@ -148,16 +148,16 @@ def take_masked(state: Masking, message: Masked, place: int, *, desk: Desk) -> N
             culprits=[name],
         )
     context = upload_context(desk.ctx, sid, name)
-    # > The vector has the tags that were committed to, and opens, whole, under the key that was sealed for this round (PW-S6).
+    # > The vector has the tags that were committed to, and they fit, all of them, under the key that was sealed for this round (PW-S6).
     try:
         if commitment(message.payload) != message.commitment:
             raise CannotOpen("it is not the one that was committed to")
         key = desk.me.opening.open(message.sealed, purpose=UPLOAD, context=context)
         if len(key) != SEED:
             raise CannotOpen("the key has another length")
-        state.tally.add_sealed(key, message.payload, context)
+        state.tally.add_tagged(key, message.payload, context)
     except CannotOpen as refused:
-        raise InvalidMessage("PW-S6", f"the vector of {name} does not open: {refused}", culprits=[name]) from refused
+        raise InvalidMessage("PW-S6", f"the vector of {name} is not authentic: {refused}", culprits=[name]) from refused
     state.uploads[place] = Upload(key, upload_digest(message, desk.ctx, sid, name))
 
 

@@ -16,7 +16,8 @@ from secagg.crypto.expand import Stream
 from secagg.crypto.many import Lanes
 from secagg.crypto.pairs import commit
 from secagg.crypto.seal import CannotOpen
-from secagg.crypto.stream import commitment, open_stream, seal_stream
+from secagg.crypto.stream import commitment
+from secagg.crypto.tagged import check_stream, tag_stream
 from secagg.math.ring import Ring
 from secagg.payload import Blob, Payload
 from secagg.roles import Vector
@@ -67,21 +68,21 @@ def pair_sign(place: int, other: int) -> int:
 
 
 def _payload_key(key: Secret, context: bytes) -> Secret:
-    """`context` names round, session and client: even if the client's randomness repeats, no key seals two vectors."""
+    """`context` names round, session and client: it binds the vector, and even if the client's randomness repeats, no key tags two."""
     return derive(key, salt=context, label=_PAYLOAD)
 
 
-def seal_masked(
+def tag_masked(
     vector: Vector, masks: Sequence[Mask], ring: Ring, key: Secret, context: bytes, *, each: Each = serially
 ) -> tuple[Blob, bytes]:
-    """`vector` under every mask, sealed, with its commitment. One pass: a piece is masked, packed and sealed in the cache."""
+    """`vector` under every mask, with tags, and the commitment to it. One pass: a piece is masked, packed and tagged in the cache."""
     word = ring.bits // 8
     # On one thread the chunks follow each other, so the ciphers are set up once; threads take pieces in no order.
     through = Lanes(masks, ring) if each is serially else None
 
     def fill(offset: int, buffer: memoryview) -> None:
         start, count = offset // word, len(buffer) // word
-        # A word that fills its machine word is masked where it is sealed from; others are packed first.
+        # A word that fills its machine word is masked where it will stay; others are packed first.
         words: Vector = np.frombuffer(buffer, ring.dtype) if ring.fills_word else np.empty(count, ring.dtype)
 
         def work(piece: slice) -> None:
@@ -92,8 +93,8 @@ def seal_masked(
         if not ring.fills_word:
             ring.pack_into(words, buffer)
 
-    sealed = Blob(seal_stream(_payload_key(key, context), fill, ring.packed_size(len(vector)), purpose=_PAYLOAD, context=context))
-    return sealed, commitment(sealed)
+    tagged = Blob(tag_stream(_payload_key(key, context), fill, ring.packed_size(len(vector))))
+    return tagged, commitment(tagged)
 
 
 def _pieces(count: int, size: int = _PIECE) -> list[slice]:
@@ -111,14 +112,14 @@ class Tally:
     def zero(cls, ring: Ring, length: int) -> Tally:
         return cls(ring, np.zeros(length, ring.dtype))
 
-    def add_sealed(self, key: Secret, sealed: Payload, context: bytes) -> None:
-        """Add a sealed vector. Raises CannotOpen, and then nothing has changed."""
+    def add_tagged(self, key: Secret, tagged: Payload, context: bytes) -> None:
+        """Add a tagged vector. Raises CannotOpen, and then nothing has changed."""
         done = 0
         try:
-            for chunk in open_stream(_payload_key(key, context), sealed, purpose=_PAYLOAD, context=context):
+            for chunk in check_stream(_payload_key(key, context), tagged):
                 done += self._add_chunk(chunk, done, self.ring.add_into)
         except CannotOpen:
-            self._take_back(key, sealed, context, done)
+            self._take_back(key, tagged, context, done)
             raise
 
     def apply(self, masks: Sequence[Mask], *, each: Each = serially) -> None:
@@ -134,9 +135,9 @@ class Tally:
         combine(self.words[start : start + len(words)], words)
         return len(words)
 
-    def _take_back(self, key: Secret, sealed: Payload, context: bytes, until: int) -> None:
+    def _take_back(self, key: Secret, tagged: Payload, context: bytes, until: int) -> None:
         done = 0
-        opened = open_stream(_payload_key(key, context), sealed, purpose=_PAYLOAD, context=context)
+        opened = check_stream(_payload_key(key, context), tagged)
         while done < until:
             done += self._add_chunk(next(opened), done, self.ring.sub_into)
 

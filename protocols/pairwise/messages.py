@@ -108,7 +108,7 @@ class Inbox:
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """Client to server: its masked vector as sealed payload, with the sealed key and the commitment to it."""
+    """Client to server: its masked vector as payload, with the sealed key of its tags and the commitment to them."""
 
     KIND: ClassVar[str] = "pairwise/Masked"
     version: int
@@ -127,7 +127,7 @@ class Masked:
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
         wire = parse(pb.PairwiseMasked, body)
         if payload is None:
-            raise MalformedMessage("masked: the sealed vector is missing")
+            raise MalformedMessage("masked: the vector is missing")
         if not 0 < len(wire.sealed) <= _SEALED_LIMIT:
             raise MalformedMessage(f"masked: a sealed key of {len(wire.sealed)} bytes, 1 to {_SEALED_LIMIT} expected")
         return cls(wire.version, wire.sealed, exactly(wire.commitment, HASH, "commitment"), payload)

@@ -85,7 +85,7 @@ class Params:
 
     @property
     def payload_size(self) -> int:
-        """Bytes of a sealed vector: nothing longer is ever read."""
+        """Bytes of a masked vector with its tags: nothing longer is ever read."""
         return sealed_size(self.ring.packed_size(self.length))
 
     def names(self, places: tuple[int, ...]) -> tuple[PartyId, ...]:

@@ -11,7 +11,7 @@ from secagg.crypto.derive import derive, digest, frame
 from secagg.crypto.pairs import join, seal_box
 from secagg.crypto.sign import BadSignature
 from secagg.errors import InvalidMessage
-from secagg.receipt import sign_agreement, verify_agreement
+from secagg.receipt import sign_agreement, statement
 from secagg.roles import Outgoing
 from secagg.types import Context, Entropy, PartyId, Secret
 
@@ -19,6 +19,8 @@ from .keys import Pair, Seat, Session
 from .messages import Agreement, Confirm, Reveal, Survivors
 from .records import places
 
+AGREEMENT = "agreement"
+"""The purpose under which `secagg.receipt.sign_agreement` signs a set."""
 _WORD = 8
 
 
@@ -102,12 +104,12 @@ def check_agreement(state: Confirmed, message: Agreement, *, seat: Seat, entropy
     # > At least the quorum of the survivors, of at least F organisations, have signed (PW-C13).
     if len(message.signatures) != len(signers) or not set(signers) <= set(state.survivors) or not params.enough(signers, params.quorum):
         raise InvalidMessage("PW-C13", f"{len(signers)} clients have signed the set; {params.quorum} needed", culprits=blame)
-    included = params.names(state.survivors)
+    signed = statement(seat.ctx.rd, params.names(state.survivors), state.roots)
     for index in draw(len(signers), params.spots, entropy):
         name = params.clients[signers[index]]
         # > Every signature that the client draws by its own coins is its sender's, over exactly this set (PW-C14).
         try:
-            verify_agreement(seat.me.roster, name, message.signatures[index], rd=seat.ctx.rd, included=included, roots=state.roots)
+            seat.me.roster.member(name).signing.verify(message.signatures[index], AGREEMENT, signed)
         except BadSignature as refused:
             raise InvalidMessage("PW-C14", f"{name} has not signed the set that the server names", culprits=blame) from refused
 

@@ -17,7 +17,7 @@ from secagg.errors import InvalidMessage, LocalProtocolError, SessionAborted, Un
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.math import shamir
-from secagg.receipt import verify_agreement
+from secagg.receipt import statement
 from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
 from secagg.types import Entropy, PartyId
@@ -43,7 +43,7 @@ from .messages import Advert, Agreement, Complaint, Confirm, Masked, Reveal, Sha
 from .opening import Rebuilt, Wanted, masks_to_remove, mend, rebuild
 from .params import Params
 from .records import bitmap
-from .reveal import reveal_context, reveal_key, roots_hash
+from .reveal import AGREEMENT, reveal_context, reveal_key, roots_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Confirming:
     uploads: dict[int, Upload]
     included: tuple[PartyId, ...]
     roots: bytes
+    statement: bytes
     signatures: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -93,7 +94,9 @@ def name_survivors(state: Masking, *, desk: Desk) -> tuple[Confirming, list[Outg
     included, roots = params.names(survivors), roots_hash(state.session.sid, message)
     alive = frozenset(survivors)
     wanted = Wanted(graph, state.records, alive, state.shared - alive)
-    after = Confirming(state.session, state.tally, state.doubts, wanted, state.uploads, included, roots)
+    after = Confirming(
+        state.session, state.tally, state.doubts, wanted, state.uploads, included, roots, statement(desk.ctx.rd, included, roots)
+    )
     return after, [Outgoing(params.clients[place], message) for place in survivors]
 
 
@@ -102,7 +105,7 @@ def take_confirm(state: Confirming, message: Confirm, place: int, *, desk: Desk)
     name = desk.params.clients[place]
     # > A signature is its sender's, over the set that the server named (PW-S9).
     try:
-        verify_agreement(desk.opened.roster, name, message.signature, rd=desk.ctx.rd, included=state.included, roots=state.roots)
+        desk.opened.roster.member(name).signing.verify(message.signature, AGREEMENT, state.statement)
     except BadSignature as refused:
         raise InvalidMessage("PW-S9", f"{name} has not signed the set", culprits=[name]) from refused
     state.signatures[place] = message.signature

@@ -211,7 +211,7 @@ def in_the_middle(parties: Consortium) -> Vector:
     assert isinstance(upload, Masked)
     tally = Tally.zero(params.ring, params.length)
     context = upload_context(ctx, sid, name)
-    tally.add_sealed(parties.coordinator.opening.open(upload.sealed, purpose="pairwise/upload", context=context), upload.payload, context)
+    tally.add_tagged(parties.coordinator.opening.open(upload.sealed, purpose="pairwise/upload", context=context), upload.payload, context)
     agreeing = Agreeing(AgreementKey(mask_seed(shamir.combine(key, 4), ctx, name)))
     masks: list[mask.Mask] = [(self_mask(shamir.combine(self_seed, 4), sid, name), -1)]
     for place, record in fakes.items():
@@ -515,7 +515,7 @@ def masked_words(parties: Consortium, vector: Vector, seed: str) -> Vector:
     sid = stage.server.state.session.sid  # type: ignore[union-attr]
     context = upload_context(opened.ctx, sid, params.clients[0])
     tally = Tally.zero(params.ring, params.length)
-    tally.add_sealed(parties.coordinator.opening.open(message.sealed, purpose="pairwise/upload", context=context), message.payload, context)
+    tally.add_tagged(parties.coordinator.opening.open(message.sealed, purpose="pairwise/upload", context=context), message.payload, context)
     return tally.words
 
 

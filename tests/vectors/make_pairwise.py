@@ -145,7 +145,7 @@ def client_values(table: Table, parties: Consortium, me: Identity, sid: bytes) -
     message, context = Masked.from_wire(body_of(packet), packet.payload), upload_context(table.opened.ctx, sid, me.party)
     key = parties.coordinator.opening.open(message.sealed, purpose="pairwise/upload", context=context)
     tally = Tally.zero(PLAN.encoding.ring, VALUES + 2)
-    tally.add_sealed(key, message.payload, context)
+    tally.add_tagged(key, message.payload, context)
     return {**found, "upload key": key.expose().hex(), "masked": [int(word) for word in tally.words]}
 
 

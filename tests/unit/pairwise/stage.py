@@ -86,7 +86,7 @@ class Stage:
         """The masked vector of one client, as the server reads it."""
         before = before or self.confirming
         tally, context = Tally.zero(self.params.ring, self.params.length), self.context(place, before)
-        tally.add_sealed(before.uploads[place].key, self.uploads[place].payload, context)
+        tally.add_tagged(before.uploads[place].key, self.uploads[place].payload, context)
         return tally.words
 
     def context(self, place: int, before: Confirming) -> bytes:

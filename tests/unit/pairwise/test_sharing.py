@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from protocols.pairwise.mask import Tally, seal_masked, serially
+from protocols.pairwise.mask import Tally, serially, tag_masked
 from protocols.pairwise.reveal import draw
 from secagg.crypto.agree import AgreementKey, LowOrderPoint
 from secagg.crypto.expand import Stream
@@ -140,12 +140,12 @@ def test_pieces_in_any_order_give_the_same_upload(bits: int) -> None:
     def backwards(work, pieces):
         serially(work, list(reversed(pieces)))
 
-    one, committed = seal_masked(vector, masks, ring, key, b"here")
-    other, again = seal_masked(vector, masks, ring, key, b"here", each=backwards)
+    one, committed = tag_masked(vector, masks, ring, key, b"here")
+    other, again = tag_masked(vector, masks, ring, key, b"here", each=backwards)
     assert joined(one) == joined(other)
     assert committed == again
     tally = Tally.zero(ring, len(vector))
-    tally.add_sealed(key, one, b"here")
+    tally.add_tagged(key, one, b"here")
     tally.apply([(stream, -sign) for stream, sign in masks], each=backwards)
     assert np.array_equal(tally.words, vector)
     assert str(bits) in repr(tally)
@@ -154,12 +154,12 @@ def test_pieces_in_any_order_give_the_same_upload(bits: int) -> None:
 def test_an_upload_that_breaks_off_leaves_the_tally_as_it_was() -> None:
     ring, key = Ring(32), Secret(bytes(32))
     vector = np.arange(600_000, dtype=np.uint32)
-    sealed, _ = seal_masked(vector, [], ring, key, b"here")
+    sealed, _ = tag_masked(vector, [], ring, key, b"here")
     broken = bytearray(joined(sealed))
     broken[-1] ^= 1
     tally = Tally(ring, vector.copy())
     with pytest.raises(CannotOpen, match="chunk 2 of 3"):
-        tally.add_sealed(key, Blob(broken), b"here")
+        tally.add_tagged(key, Blob(broken), b"here")
     assert np.array_equal(tally.words, vector)
 
 
