@@ -9,6 +9,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -123,7 +124,9 @@ class Ledger:
                 raise InvalidMessage("RD-C11", f"another batch of round {ctx.round}, attempt {ctx.attempt} was released before")
 
     def close(self) -> None:
-        with self._lock:
+        """Write everything into the one file and let go of it. Safe to call twice."""
+        with self._lock, suppress(sqlite3.ProgrammingError):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._db.close()
 
     def __enter__(self) -> Self:

@@ -75,10 +75,7 @@ class Trainer:
         try:
             answer = self._call(given, number, **self._options)
         except Exception as raised:
-            failed = TrainingFailed(f"training raised {type(raised).__name__}: {raised}")
-            theirs = raised.__traceback__.tb_next if raised.__traceback__ is not None else None
-            failed.add_note("".join(traceback.format_exception(type(raised), raised, theirs)))
-            raise failed from raised
+            raise _failed("training raised", raised) from raised
         if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Mapping)):
             raise ConfigError(f"{who} must return (state, examples); it returned {type(answer).__name__}")
         trained, examples = answer
@@ -91,6 +88,13 @@ class Trainer:
             return tensors.change(trained, reference), int(examples)
         except ConfigError as refused:
             raise ConfigError(f"what {who} returned does not fit the model: {refused}") from refused
+
+
+def _failed(what: str, raised: Exception) -> TrainingFailed:
+    failed = TrainingFailed(f"{what} {type(raised).__name__}: {raised}")
+    theirs = raised.__traceback__.tb_next if raised.__traceback__ is not None else None
+    failed.add_note("".join(traceback.format_exception(type(raised), raised, theirs)))
+    return failed
 
 
 def _find(settings: Training) -> Callable[..., Any]:
@@ -117,7 +121,10 @@ def _find(settings: Training) -> Callable[..., Any]:
 
 
 def _construct(kind: Callable[..., Any], settings: Training) -> Callable[..., Any]:
-    made = kind(**settings.options)
+    try:
+        made = kind(**settings.options)
+    except Exception as raised:
+        raise _failed(f"making {settings.callable} from [training.options] raised", raised) from raised
     if not callable(made):
         raise ConfigError(
             f"[training] callable {settings.callable!r}: its instances cannot be called: give it `__call__(self, state, round)`"

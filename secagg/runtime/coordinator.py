@@ -131,9 +131,14 @@ class Coordinator:
             raise InvalidMessage("TR-C6", f"{header.sender} takes no part in this round", culprits=[header.sender])
         self.left[header.sender] = f"{told.code}: {told.reason}"
         log.warning("%s left round %d, attempt %d: %s: %s", header.sender, header.round, header.attempt, told.code, told.reason)
-        if header.sender not in opened.description.servers:
-            return []
-        return self.stop(SessionAborted(f"{header.sender} left: {told.code}: {told.reason}", needed=len(opened.description.servers)))
+        described = opened.description
+        if header.sender in described.servers:
+            return self.stop(SessionAborted(f"{header.sender} left: {told.code}: {told.reason}", needed=len(described.servers)))
+        staying = tuple(name for name in described.cohort if name not in self.left)
+        if opened.organisations(staying) < described.floors.floor:
+            gone = "; ".join(f"{name} left: {why}" for name, why in sorted(self.left.items()))
+            return self.stop(SessionAborted(f"too few can still report: {gone}", answered=staying, needed=described.floors.floor))
+        return []
 
     def _step(self, endpoint: Endpoint, act: Callable[[], Sequence[Packet]], now: float) -> list[Packet]:
         try:

@@ -126,7 +126,12 @@ class Session:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        try:
+            if kind is not None:
+                # The others need not wait for an update that will not come. What went wrong here is nobody else's business.
+                self._presence.call(lambda _: (None, self._client.abandon("left", "the party has left")))
+        finally:
+            self.close()
 
     def _restore(self, model: Model) -> Mapping[str, Any]:
         return model.layout.restore(model.values, self._like)

@@ -71,6 +71,26 @@ def test_additive_runs_with_one_aggregator_in_the_hub_and_one_that_dials_in(tria
     clients.wait()
 
 
+def test_a_client_whose_training_raises_does_not_keep_the_others_waiting(plain: Path, tmp_path: Path):
+    clients = Clients(plain, tmp_path)
+
+    def fails() -> None:
+        with join(server.address, identity=Identity.load(plain / "c3"), plans=PLANS, state=tmp_path / "c3") as session:
+            next(session.rounds(20))
+            raise ZeroDivisionError
+
+    with hub(plain, plaintext(floors=Floors(n_min=4)), tmp_path, attempts=1) as server:
+        clients.start(server.address, *CLIENTS[:3])
+        failing = threading.Thread(target=lambda: pytest.raises(ZeroDivisionError, fails))
+        failing.start()
+        server.wait_for(4, 20)
+        began = time.monotonic()
+        with pytest.raises(SessionAborted, match="c3 left: left: the party has left"):
+            server.aggregate(60)
+        assert time.monotonic() - began < 30
+        failing.join(10)
+
+
 def test_in_peer_mode_a_client_brings_its_aggregator(trial: Path, tmp_path: Path):
     clients = Clients(trial, tmp_path)
     with hub(trial, secure(), tmp_path, aggregators=[Identity.load(trial / "a0")]) as server:

@@ -294,6 +294,19 @@ def test_a_client_whose_policy_asks_for_more_leaves_and_the_others_go_on():
     assert len(world.coordinator.total.included) == 3
 
 
+def test_a_round_ends_at_once_when_too_few_can_still_report():
+    world = World(PLANS["plaintext"])
+    leaving = world.clients[:2]
+    world.begin()
+    for name in leaving:
+        world.network.send(world.agents[name].abandon("left", "the party has left"))
+    world.network.run(until=lambda: not world.network._queue)
+    failure = world.coordinator.failure
+    assert failure is not None
+    assert (failure.needed, set(failure.answered)) == (3, set(world.clients[2:]))
+    assert all(name in str(failure) for name in leaving)
+
+
 def test_an_older_description_is_not_taken_up_again():
     world = World(PLANS["plaintext"])
     name = world.clients[0]
