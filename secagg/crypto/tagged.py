@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -19,16 +20,17 @@ from secagg.payload import CHUNK, Payload, chunk_count
 from secagg.types import Secret
 
 
-def tag_stream(key: Secret, fill: Callable[[int, memoryview], None], size: int) -> bytearray:
+def tag_stream(key: Secret, fill: Callable[[int, memoryview], None], size: int) -> memoryview:
     """`size` bytes with their tags; `fill(offset, buffer)` writes one chunk at a time where it will stay."""
-    cipher, tagged = AESGCM(key.expose()), bytearray(sealed_size(size))
-    view, count = memoryview(tagged), chunk_count(len(tagged))
+    cipher = AESGCM(key.expose())
+    view = memoryview(np.empty(sealed_size(size), np.uint8))  # type: ignore[arg-type]  # as in `seal_stream`
+    count = chunk_count(len(view))
     for index in range(count):
         start, length = index * CHUNK, min(PLAIN, size - index * PLAIN)
         part = view[start : start + length]
         fill(index * PLAIN, part)
         view[start + length : start + length + TAG] = cipher.encrypt(_nonce(index, count), b"", part)
-    return tagged
+    return view
 
 
 def check_stream(key: Secret, tagged: Payload) -> Iterator[memoryview]:
