@@ -1,4 +1,7 @@
-"""Writes additive.json: `python -m tests.vectors.make_additive`. HPKE draws its own randomness, so every run makes another, equally valid file."""
+"""Writes additive.json: `python -m tests.vectors.make_additive`.
+
+HPKE draws its own randomness, so every run makes another, equally valid file.
+"""
 
 from __future__ import annotations
 
