@@ -74,13 +74,14 @@ def test_additive_runs_with_one_aggregator_in_the_hub_and_one_that_dials_in(tria
 def test_a_client_whose_training_raises_does_not_keep_the_others_waiting(plain: Path, tmp_path: Path):
     clients = Clients(plain, tmp_path)
 
-    def fails() -> None:
-        with (
-            pytest.raises(ZeroDivisionError),
-            join(server.address, identity=Identity.load(plain / "c3"), plans=PLANS, state=tmp_path / "c3") as session,
-        ):
+    def train() -> None:
+        with join(server.address, identity=Identity.load(plain / "c3"), plans=PLANS, state=tmp_path / "c3") as session:
             next(session.rounds(20))
             raise ZeroDivisionError
+
+    def fails() -> None:
+        with pytest.raises(ZeroDivisionError):
+            train()
 
     with hub(plain, plaintext(floors=Floors(n_min=4)), tmp_path, attempts=1) as server:
         clients.start(server.address, *CLIENTS[:3])

@@ -107,7 +107,7 @@ def client_values(table: Table, name: PartyId, vector: Vector, ctx: Context, giv
         tally = split.Tally.zero(PLAN.encoding.ring, len(vector))
         tally.add_mask(split.mask(Secret(secrets[index]), ctx, name, report.report, index), 1)
         masks.append(tally.words)
-    first = (vector - sum(masks)) & 0xFFFFFF  # type: ignore[operator]
+    first = (vector - sum(masks)) & 0xFFFFFF
     return {
         "vector": [int(word) for word in vector],
         "report": report.report.hex(),
