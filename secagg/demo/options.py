@@ -103,7 +103,7 @@ class Options:
     @property
     def every(self) -> int:
         """Rounds between two scores of the models that are only compared with."""
-        return -(-self.number_of_rounds // EFFORT[self.task].scores)
+        return self.number_of_rounds if self.quick else -(-self.number_of_rounds // EFFORT[self.task].scores)
 
     @property
     def rehearsals(self) -> tuple[tuple[int | None, int], ...]:
