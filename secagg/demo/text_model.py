@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -54,12 +54,12 @@ def find_weights() -> Path:
     return folder
 
 
-def _load(seed: int) -> tuple[PeftModel, AutoTokenizer]:
+def _load(seed: int) -> tuple[PeftModel, Callable[..., Any]]:
     folder = find_weights()
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")  # deprecation notices between peft and transformers
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer: Callable[..., Any] = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         encoder = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
         torch.manual_seed(seed)
         model = get_peft_model(encoder, LoraConfig(r=8, lora_alpha=16, target_modules=["query", "value"]))
@@ -98,7 +98,7 @@ class Classifier:
             chosen = torch.randint(len(texts), (BATCH,), generator=generator).tolist()
             likeness = self.embed([texts[place] for place in chosen]) @ points.T
             optimiser.zero_grad()
-            cross_entropy(likeness / TEMPERATURE, targets[chosen]).backward()
+            cross_entropy(likeness / TEMPERATURE, targets[chosen]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         return adapter_state(self.model)
 

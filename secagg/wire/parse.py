@@ -41,7 +41,7 @@ def parse(message: type[M], data: bytes, *, limit: int = MAX_BODY) -> M:
 
 
 def _has_unknown(message: Message) -> bool:
-    if len(UnknownFieldSet(message)):  # type: ignore[no-untyped-call]
+    if len(UnknownFieldSet(message)):
         return True
     for field, value in message.ListFields():
         if field.message_type is None:

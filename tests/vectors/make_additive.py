@@ -47,8 +47,8 @@ def main() -> None:
     everybody = (parties.coordinator, *parties.aggregators, *parties.clients)
     recording = Recording("additive")
     table = Table.lay(PLAN, parties.roster, everybody, terms(values=VALUES), entropy=recording)
-    vectors = {
-        identity.party: np.arange(7 * index, 7 * index + 7, dtype=np.uint32) ** 5 & 0xFFFFFF
+    vectors: dict[PartyId, Vector] = {
+        identity.party: (np.arange(7 * index, 7 * index + 7) ** 5 & 0xFFFFFF).astype(np.uint32)
         for index, identity in enumerate(parties.clients, 1)
     }
     total = table.play(vectors)
