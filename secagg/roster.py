@@ -5,7 +5,7 @@ The roster, not the TLS certificate authority, is what a party trusts: it pins t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, get_args
 from unicodedata import normalize
@@ -51,6 +51,10 @@ class Roster:
     organisations: tuple[tuple[str, VerifyKey], ...]
     members: tuple[Member, ...]
     raw: bytes
+    _by_name: dict[PartyId, Member] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {member.party: member for member in self.members})
 
     @classmethod
     def create(cls, consortium: str, epoch: int, organisations: dict[str, VerifyKey], members: list[Member]) -> Roster:
@@ -86,9 +90,8 @@ class Roster:
 
     def member(self, name: PartyId) -> Member:
         """The member called `name`."""
-        for member in self.members:
-            if member.party == name:
-                return member
+        if (found := self._by_name.get(name)) is not None:
+            return found
         # > A party that is not in the roster is not heard (RO-C1).
         raise InvalidMessage("RO-C1", f"{name} is not in the roster of epoch {self.epoch}", culprits=[name])
 

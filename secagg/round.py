@@ -143,8 +143,11 @@ class RoundDescription:
     @property
     def substance(self) -> bytes:
         """Digest of all that decides what an update becomes: encoding, inputs with their factors, layout, base. Two attempts that agree
-        in it and in the set open the same sum; the times, the names of task and round, and the cohort are left out."""
-        fixed = replace(self, task="", round=0, attempt=0, cohort=(), quorum=0, submit_seconds=0, finish_seconds=0, nonce=b"")
+        in it and in the set open the same sum; times, names of task and round, and what follows from the cohort's size are left out."""
+        floors = replace(self.floors, threshold=0)
+        fixed = replace(
+            self, task="", round=0, attempt=0, cohort=(), quorum=0, floors=floors, submit_seconds=0, finish_seconds=0, nonce=b""
+        )
         return digest("round-description/substance", fixed.to_bytes())
 
     def input(self, version: int) -> Input | None:

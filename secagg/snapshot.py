@@ -71,7 +71,10 @@ def _write(value: object) -> Any:  # noqa: ANN401  # JSON
         case Mapping():
             return {"map": [[_write(key), _write(item)] for key, item in value.items()]}
         case _ if dataclasses.is_dataclass(value):
-            return {"class": _name(type(value)), "fields": {f.name: _write(getattr(value, f.name)) for f in dataclasses.fields(value)}}
+            return {
+                "class": _name(type(value)),
+                "fields": {f.name: _write(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init},
+            }
         case _ if hasattr(value, "chunk"):
             return {"payload": _text(join(cast(Payload, value)))}
     raise LocalProtocolError(f"a {type(value).__name__} cannot stand in a snapshot")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
@@ -21,6 +21,11 @@ class AgreementKey:
     """A private X25519 key."""
 
     seed: Secret
+    _private: X25519PrivateKey = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Loading takes longer than agreeing: it is done once.
+        object.__setattr__(self, "_private", X25519PrivateKey.from_private_bytes(self.seed.expose()))
 
     @classmethod
     def generate(cls, entropy: Entropy) -> AgreementKey:
@@ -28,15 +33,12 @@ class AgreementKey:
 
     def public(self) -> bytes:
         """The 32-byte public key."""
-        return self._private().public_key().public_bytes_raw()
+        return self._private.public_key().public_bytes_raw()
 
     def agree(self, peer: bytes, *, salt: bytes, label: str, info: tuple[bytes, ...] = ()) -> Secret:
         """32 bytes that both ends derive, bound to `salt`, `label` and `info`. Raises LowOrderPoint."""
         try:
-            shared = self._private().exchange(X25519PublicKey.from_public_bytes(peer))
+            shared = self._private.exchange(X25519PublicKey.from_public_bytes(peer))
         except ValueError as refused:
             raise LowOrderPoint("the peer's X25519 key is of low order or malformed") from refused
         return derive(Secret(shared), salt=salt, label=label, info=info)
-
-    def _private(self) -> X25519PrivateKey:
-        return X25519PrivateKey.from_private_bytes(self.seed.expose())

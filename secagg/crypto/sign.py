@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -42,17 +42,19 @@ class SigningKey:
     """A private Ed25519 key; its seed is a Secret, so neither repr nor pickle shows it."""
 
     seed: Secret
+    _private: Ed25519PrivateKey = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Loading takes as long as signing: it is done once.
+        object.__setattr__(self, "_private", Ed25519PrivateKey.from_private_bytes(self.seed.expose()))
 
     @classmethod
     def generate(cls, entropy: Entropy) -> SigningKey:
         return cls(Secret(entropy(KEY_BYTES)))
 
     def verify_key(self) -> VerifyKey:
-        return VerifyKey(self._private().public_key().public_bytes_raw())
+        return VerifyKey(self._private.public_key().public_bytes_raw())
 
     def sign(self, purpose: str, message: bytes) -> bytes:
         """A 64-byte signature over the framed purpose and message."""
-        return self._private().sign(frame(purpose, message))
-
-    def _private(self) -> Ed25519PrivateKey:
-        return Ed25519PrivateKey.from_private_bytes(self.seed.expose())
+        return self._private.sign(frame(purpose, message))
