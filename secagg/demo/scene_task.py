@@ -18,7 +18,7 @@ from secagg.lora.state import peft_config
 CANNOT_CLAIM: tuple[str, ...] = (
     "The scenes are rendered and the model is tiny (0.2 million weights): nothing here says how well real pictures would be described.",
     "In the disjoint variant a company's captions speak of one aspect in three: alone it cannot pass 1/3 of the facts, but for guesses.",
-    "In the overlap variant (60/20/20) a company alone has a third of the pictures and of the training steps: part of the gain is just that.",
+    "In the overlap variant (60/20/20) a company alone has a third of the pictures and the training steps: part of the gain is just that.",
     "All data in one place gets as many training steps as the three companies together: federated averaging should stay below it.",
     "A secure sum makes no model better: the same rounds in plaintext give the same scores, up to the quantisation bound.",
     "One data set and one model were tried, and the recipe was chosen on seed 0: other seeds show the spread over scenes, not problems.",
