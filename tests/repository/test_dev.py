@@ -110,7 +110,7 @@ def test_an_interrupted_installation_is_made_anew(
     monkeypatch.setattr(dev, "install", lambda extras: steps.append(",".join(extras)))
     assert dev.main(["env"]) == 0
     assert dev.main(["env"]) == 0
-    assert steps == ["create", "create", "demo,dev,text"]
+    assert steps == ["create", "create", "demo,dev,dp,text"]
     assert "next run makes good" in capsys.readouterr().err
 
 
@@ -160,7 +160,7 @@ def test_no_torch_index_is_asked_unless_the_variable_names_one(dev: ModuleType, 
 
 
 def test_the_exit_status_of_a_program_is_the_exit_status_of_dev_py(dev: ModuleType) -> None:
-    finished(dev, ["demo", "dev", "text"])
+    finished(dev, ["demo", "dev", "dp", "text"])
     environment = {**os.environ, "SECAGG_VENV": str(dev.ENV)}
     done = subprocess.run([sys.executable, SCRIPT, "run", "sh", "-c", "exit 7"], env=environment, check=False)
     assert done.returncode == 7
