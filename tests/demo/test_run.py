@@ -31,6 +31,8 @@ def start(tmp_path, *arguments):
         text=True,
         env=environment,
         start_new_session=True,
+        # A shell that runs this in the background has interrupts ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509  # before any thread starts
     )
 
 

@@ -235,6 +235,7 @@ def test_a_long_vector_with_one_bad_chunk_leaves_the_tally_as_it_was() -> None:
     assert np.array_equal(tally.words, vector + 7)
     tally.add_sealed(key, sealed, b"context", -1)
     assert (tally.words == 7).all()
+    assert repr(tally) == "Tally(700000 words of 32 bits)", "what is being added up is not shown"
 
 
 @pytest.mark.check("AD-A7")

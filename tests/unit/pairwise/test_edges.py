@@ -9,7 +9,7 @@ import pytest
 
 from protocols.pairwise.client import UPLOAD, upload_context
 from protocols.pairwise.intake import Masking, take_masked
-from protocols.pairwise.messages import Masked, Reveal
+from protocols.pairwise.messages import Masked, Reveal, Survivors
 from protocols.pairwise.plan import COMPLETE, Plan
 from protocols.pairwise.reveal import reveal_context, reveal_key
 from secagg.crypto.pairs import seal_box
@@ -23,6 +23,7 @@ from secagg.testing.consortium import consortium
 from secagg.testing.entropy import InsecureEntropy
 from secagg.testing.table import NOW, terms
 from secagg.types import Secret
+from secagg.wire.v1 import pairwise_pb2 as pb
 from tests.unit.pairwise.rig import PLAN, VALUES, changing, crowd, lay, vectors_of
 from tests.unit.pairwise.stage import Stage
 
@@ -38,6 +39,8 @@ def test_a_message_without_what_it_must_carry_is_malformed() -> None:
     for size in (0, 16, 17, 48, 50):
         with pytest.raises(MalformedMessage, match="reveal"):
             Reveal.from_wire(Reveal(bytes(size)).to_wire()[0], None)
+    with pytest.raises(MalformedMessage, match="33 bytes are not made of items of 32"):
+        Survivors.from_wire(pb.PairwiseSurvivors(present=b"\x07", digests=bytes(33)).SerializeToString(), None)
     with pytest.raises(MalformedMessage, match="no payload"):
         Reveal.from_wire(Reveal(bytes(49)).to_wire()[0], Blob(b"x"))
 
@@ -85,7 +88,7 @@ def test_clients_have_no_clock_and_servers_start_once() -> None:
     table = lay(parties)
     assert isinstance(table.play(vectors_of(parties)), Sum)
     done: Any = table.endpoints[parties.coordinator.party].role
-    assert (done.patience, done.expire(), done.blamed) == (None, [], ())
+    assert (done.patience, done.expire(), done.blamed, done._complete()) == (None, [], (), False)
 
 
 def test_phases_end_within_the_two_periods_of_the_description() -> None:
