@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from secagg.errors import MalformedMessage
 from secagg.payload import Payload
 from secagg.roles import Codec
-from secagg.wire.parse import parse, serialise
+from secagg.wire.parse import no_payload, parse, serialise
 from secagg.wire.v1 import common_pb2 as pb
 
 _REASON_LIMIT = 500
@@ -50,7 +50,7 @@ class Publish:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         return cls(body)
 
 
@@ -72,7 +72,7 @@ class Abort:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         wire = parse(pb.Abort, body, limit=8 * _REASON_LIMIT)
         if len(wire.code) > 64 or len(wire.culprit) > 64 or len(wire.reason) > _REASON_LIMIT or not wire.reason.isprintable():
             raise MalformedMessage("abort: a field is too long or not printable")
@@ -80,8 +80,3 @@ class Abort:
 
 
 CODEC = Codec(Describe, Publish, Abort)
-
-
-def _no_payload(kind: str, payload: Payload | None) -> None:
-    if payload is not None:
-        raise MalformedMessage(f"{kind} has no payload")

@@ -9,7 +9,7 @@ from secagg.crypto.sign import SIGNATURE_BYTES
 from secagg.errors import MalformedMessage
 from secagg.payload import Payload
 from secagg.types import PartyId
-from secagg.wire.parse import HASH, exactly, parse, parties, party, serialise
+from secagg.wire.parse import HASH, exactly, no_payload, parse, parties, party, serialise
 from secagg.wire.v1 import additive_pb2 as pb
 
 REPORT_ID = 16
@@ -69,7 +69,7 @@ class Accepted:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         wire = parse(pb.AdditiveAccepted, body)
         return cls(party(wire.client, "client"), exactly(wire.root, HASH, "root"), exactly(wire.signature, SIGNATURE_BYTES, "signature"))
 
@@ -89,7 +89,7 @@ class Close:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         parse(pb.AdditiveClose, body)
         return cls()
 
@@ -110,7 +110,7 @@ class Listed:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         wire = parse(pb.AdditiveListed, body)
         clients = parties([entry.client for entry in wire.entries], "listed clients", is_sorted=True)
         return cls(tuple(zip(clients, (exactly(entry.root, HASH, "root") for entry in wire.entries), strict=True)))
@@ -134,7 +134,7 @@ class Agreed:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         wire = parse(pb.AdditiveAgreed, body)
         return cls(
             parties(wire.included, "included", is_sorted=True),
@@ -172,8 +172,3 @@ def _sealed(value: bytes) -> bytes:
     if not 0 < len(value) <= _SEALED_LIMIT:
         raise MalformedMessage(f"sealed key: {len(value)} bytes, 1 to {_SEALED_LIMIT} expected")
     return value
-
-
-def _no_payload(kind: str, payload: Payload | None) -> None:
-    if payload is not None:
-        raise MalformedMessage(f"{kind} has no payload")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from secagg.crypto.pairs import low_order
+from secagg.crypto.agree import low_order
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.stream import commitment
 from secagg.errors import InvalidMessage, SessionAborted

@@ -11,7 +11,7 @@ from secagg.errors import MalformedMessage
 from secagg.math.shamir import SHARE
 from secagg.payload import Payload
 from secagg.types import PartyId
-from secagg.wire.parse import HASH, exactly, parse, party, serialise
+from secagg.wire.parse import HASH, exactly, no_payload, parse, party, serialise
 from secagg.wire.v1 import pairwise_pb2 as pb
 
 from .records import RECORD
@@ -37,7 +37,7 @@ class Advert:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         return cls(exactly(parse(pb.PairwiseAdvert, body).record, RECORD, "advert"))
 
 
@@ -59,7 +59,7 @@ class Adverts:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         wire = parse(pb.PairwiseAdverts, body)
         return cls(wire.present, _items(wire.digests, HASH, "digests"), _items(wire.records, RECORD, "adverts"))
 
@@ -80,7 +80,7 @@ class Shares:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         return cls(_items(parse(pb.PairwiseShares, body).boxes, BOX, "boxes"))
 
 
@@ -101,7 +101,7 @@ class Inbox:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         wire = parse(pb.PairwiseInbox, body)
         return cls(wire.present, _items(wire.boxes, BOX, "boxes"))
 
@@ -149,7 +149,7 @@ class Complaint:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         return cls(party(parse(pb.PairwiseComplaint, body).accused, "accused"))
 
 
@@ -170,7 +170,7 @@ class Survivors:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         wire = parse(pb.PairwiseSurvivors, body)
         return cls(wire.present, _items(wire.digests, HASH, "digests"))
 
@@ -191,7 +191,7 @@ class Confirm:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         return cls(exactly(parse(pb.PairwiseConfirm, body).signature, SIGNATURE_BYTES, "signature"))
 
 
@@ -212,7 +212,7 @@ class Agreement:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         wire = parse(pb.PairwiseAgreement, body)
         return cls(wire.present, _items(wire.signatures, SIGNATURE_BYTES, "signatures"))
 
@@ -233,7 +233,7 @@ class Reveal:
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        _no_payload(cls.KIND, payload)
+        no_payload(cls.KIND, payload)
         box = parse(pb.PairwiseReveal, body).box
         if len(box) <= BOX_OVERHEAD or (len(box) - BOX_OVERHEAD) % SHARE:
             raise MalformedMessage(f"reveal: a box of {len(box)} bytes holds no row of shares")
@@ -244,8 +244,3 @@ def _items(joined: bytes, size: int, what: str) -> tuple[bytes, ...]:
     if len(joined) % size:
         raise MalformedMessage(f"{what}: {len(joined)} bytes are not made of items of {size}")
     return tuple(joined[start : start + size] for start in range(0, len(joined), size))
-
-
-def _no_payload(kind: str, payload: Payload | None) -> None:
-    if payload is not None:
-        raise MalformedMessage(f"{kind} has no payload")

@@ -42,3 +42,16 @@ class AgreementKey:
         except ValueError as refused:
             raise LowOrderPoint("the peer's X25519 key is of low order or malformed") from refused
         return derive(Secret(shared), salt=salt, label=label, info=info)
+
+
+_PROBE = X25519PrivateKey.from_private_bytes(bytes(32))
+"""Any private key will do: a point of low order gives zero under each (RFC 7748 clears the cofactor)."""
+
+
+def low_order(public: bytes) -> bool:
+    """Whether a public X25519 key is of low order, so that no two parties get a secret out of it."""
+    try:
+        _PROBE.exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
+        return True
+    return False

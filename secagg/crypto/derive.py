@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -14,14 +15,20 @@ _PREFIX = b"secagg/v1/"
 
 def frame(label: str, *parts: bytes) -> bytes:
     """`label` and `parts`, each after its length as 8 bytes little-endian: two different lists never give the same bytes."""
-    pieces = [_PREFIX + label.encode("ascii"), *parts]
-    return b"".join(struct.pack("<Q", len(piece)) + bytes(piece) for piece in pieces)
+    return b"".join(_framed(label, parts))
+
+
+def _framed(label: str, parts: tuple[bytes, ...]) -> Iterator[bytes]:
+    for piece in (_PREFIX + label.encode("ascii"), *parts):
+        yield struct.pack("<Q", len(piece))
+        yield piece
 
 
 def digest(label: str, *parts: bytes) -> bytes:
     """SHA-256 of the framed parts, 32 bytes."""
     hasher = hashes.Hash(hashes.SHA256())
-    hasher.update(frame(label, *parts))
+    for piece in _framed(label, parts):  # a part may be a whole model: it is hashed where it lies
+        hasher.update(piece)
     return hasher.finalize()
 
 

@@ -50,19 +50,6 @@ class Agreeing:
         return "Agreeing(<redacted>)"
 
 
-_PROBE = X25519PrivateKey.from_private_bytes(bytes(32))
-"""Any private key will do: a point of low order gives zero under each (RFC 7748 clears the cofactor)."""
-
-
-def low_order(public: bytes) -> bool:
-    """Whether a public X25519 key is of low order, so that no two parties get a secret out of it."""
-    try:
-        _PROBE.exchange(X25519PublicKey.from_public_bytes(public))
-    except ValueError:
-        return True
-    return False
-
-
 def seal_box(key: Secret, plain: Secret, *, context: bytes) -> bytes:
     """`plain` sealed under a key that seals nothing else; opens only with the same `context`."""
     return AESGCM(key.expose()).encrypt(_NONCE, plain.expose(), context)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from secagg.crypto.agree import low_order
 from secagg.crypto.derive import frame
 from secagg.errors import ConfigError
 from secagg.types import Entropy, Secret
@@ -26,8 +27,6 @@ _PUBLIC_BYTES = {X25519: _X25519_BYTES, HYBRID: _MLKEM_PUBLIC + _X25519_BYTES}
 _SEED_BYTES = {X25519: _X25519_BYTES, HYBRID: _MLKEM_SEED + _X25519_BYTES}
 _KEMS = {X25519: hpke.KEM.X25519, HYBRID: hpke.KEM.MLKEM768_X25519}
 _OVERHEAD = {X25519: 32 + 16, HYBRID: 1088 + 32 + 16}
-_PROBE = X25519PrivateKey.from_private_bytes(bytes(range(32)))
-"""Not secret: an exchange with any private key shows whether a public key is of low order (RFC 7748, section 6.1)."""
 
 
 class CannotOpen(Exception):
@@ -49,10 +48,8 @@ class SealKey:
             raise ConfigError(
                 f"not an HPKE public key of a known suite: {len(self.raw)} bytes; known are X25519 (0x20) and MLKEM768-X25519 (0x64)"
             )
-        try:
-            _PROBE.exchange(X25519PublicKey.from_public_bytes(self.raw[-_X25519_BYTES:]))
-        except ValueError as refused:
-            raise ConfigError("an HPKE public key whose X25519 part is of low order: nothing sealed to it would be secret") from refused
+        if low_order(self.raw[-_X25519_BYTES:]):
+            raise ConfigError("an HPKE public key whose X25519 part is of low order: nothing sealed to it would be secret")
 
     @property
     def post_quantum(self) -> bool:

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from secagg.errors import MalformedMessage
+from secagg.payload import Payload
 from secagg.types import PartyId, is_party_id
 
 MAX_BODY = 4 << 20
@@ -85,3 +86,9 @@ def parties(names: Sequence[str], what: str, *, is_sorted: bool = False) -> tupl
     if is_sorted and list(found) != sorted(found):
         raise MalformedMessage(f"{what}: not in rising order")
     return found
+
+
+def no_payload(kind: str, payload: Payload | None) -> None:
+    """A message of this kind travels without a payload."""
+    if payload is not None:
+        raise MalformedMessage(f"{kind} has no payload")

@@ -7,10 +7,10 @@ import pytest
 
 from protocols.pairwise.mask import Tally, serially, tag_masked
 from protocols.pairwise.reveal import draw
-from secagg.crypto.agree import AgreementKey, LowOrderPoint
+from secagg.crypto.agree import AgreementKey, LowOrderPoint, low_order
 from secagg.crypto.expand import Stream
 from secagg.crypto.many import PIECE, Lanes
-from secagg.crypto.pairs import Agreeing, commit, cut, join, low_order, open_box, seal_box
+from secagg.crypto.pairs import Agreeing, commit, cut, join, open_box, seal_box
 from secagg.crypto.seal import CannotOpen
 from secagg.errors import ConfigError
 from secagg.math import field, shamir
