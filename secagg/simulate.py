@@ -23,7 +23,7 @@ from secagg.roles import Plan
 from secagg.runtime.attendant import Attendant
 from secagg.runtime.client import Client, Offer
 from secagg.runtime.coordinator import Coordinator
-from secagg.runtime.memory import Agent, Fault, MemoryNetwork
+from secagg.runtime.memory import Agent, Fault, MemoryNetwork, Observer
 from secagg.runtime.model import float_bytes
 from secagg.runtime.result import Result
 from secagg.runtime.task import Task
@@ -43,6 +43,7 @@ def simulate(
     policy: Policy | None = None,
     aggregators: int | None = None,
     layout: Layout | None = None,
+    observer: Observer | None = None,
 ) -> Result:
     """Sum `updates` with `plan` among parties made up for the purpose and return what the collector opens.
 
@@ -54,6 +55,7 @@ def simulate(
         policy: the clients' and servers' own limits.
         aggregators: how many aggregators (or key holders); by default what the plan asks for.
         layout: by default that of the first update; one with bound facts or scale groups otherwise.
+        observer: sees every step of every party, for example to time it (`secagg.bench` does).
 
     Returns:
         The result; `bytes_up` and `bytes_down` count real envelopes and payloads.
@@ -72,7 +74,7 @@ def simulate(
     now = time.time()
     seats = aggregators if aggregators is not None else getattr(plan, "aggregators", 0)
     parties = consortium(len(updates), seats, keyholders=getattr(plan, "keyholders", 0), now=now, entropy=os.urandom)
-    network = MemoryNetwork(now=now, fault=fault)
+    network = MemoryNetwork(now=now, fault=fault, observer=observer)
     brings = dict(zip((one.party for one in parties.clients), zip(values, given, strict=True), strict=True))
     return _Round(plan, parties, shape, network, policy or Policy(), brings, _silences(parties, drop)).run(updates[0])
 
@@ -134,14 +136,15 @@ class _Round:
 
     def run(self, like: Mapping[str, Any]) -> Result:
         network, coordinator, began = self.network, self.coordinator, time.perf_counter()
-        network.send(coordinator.begin(self.task.describe(tuple(self.clients), _SUBMIT), self.task.payload, network.now))
+        described, hub, act = self.task.describe(tuple(self.clients), _SUBMIT), self.task.me.party, network.observer.act
+        network.send(act(hub, "begin", partial(coordinator.begin, described, self.task.payload, network.now)))
         while coordinator.open:
             network.run(until=lambda: bool(self.offers) or not coordinator.open)
             if not self._submit() and self._stuck():
                 raise SessionAborted("every party waits for another: the protocol named no deadline", needed=1)
         if coordinator.total is None or coordinator.opened is None:
             raise self._explained(coordinator.failure)
-        opened = self.task.decode(coordinator.total, coordinator.opened)
+        opened = act(hub, "decode", partial(self.task.decode, coordinator.total, coordinator.opened))
         receipt, sent = coordinator.publish(result_digest(float_bytes(opened.mean)))
         network.send(sent)
         network.run()
@@ -171,7 +174,8 @@ class _Round:
         offers, self.offers = self.offers, {}
         for party, offer in offers.items():
             vector, weight = self.brings[party]
-            sent = self.clients[party].submit(offer, vector, weight, self.network.now)
+            submit = partial(self.clients[party].submit, offer, vector, weight, self.network.now)
+            sent = self.network.observer.act(party, "submit", submit)
             self.network.send(self.silent[party].kept(sent) if party in self.silent else sent)
         return bool(offers)
 

@@ -19,11 +19,16 @@ _SHIPPED = {"additive": "protocols.additive:Plan", "pairwise": "protocols.pairwi
 """What a source tree that was never installed has: without an installation there are no entry points."""
 
 
+def installed() -> list[str]:
+    """The names of all protocols that are there."""
+    return sorted(_shipped() | {point.name: point for point in entry_points(group=GROUP)})
+
+
 def find(name: str) -> type[Plan]:
     """The plan class of the protocol called `name`. Raises ConfigError."""
     found = _shipped() | {point.name: point for point in entry_points(group=GROUP)}
     if name not in found:
-        raise ConfigError(f"no protocol {name!r} is installed: {suggestion(name, list(found))}")
+        raise ConfigError(f"no protocol {name!r} is installed: {suggestion(name, installed())}")
     try:
         plan: type[Plan] = found[name].load()
     except (ImportError, AttributeError) as refused:

@@ -83,7 +83,7 @@ def curves(name: str, alt: str, panels: Mapping[str, list[Line]], *, x_label: st
             _panel(axes, title, lines, x_label, top)
         figure.tight_layout(w_pad=2.0)
 
-    return _figure(name, alt, draw)
+    return drawn(name, alt, draw)
 
 
 def _panel(axes: Axes, title: str, lines: list[Line], x_label: str, top: float) -> None:
@@ -145,7 +145,7 @@ def strips(name: str, alt: str, rows: Mapping[str, tuple[str, tuple[float, ...]]
         axes.set_xlabel(x_label, loc="left", fontsize=9)
         figure.tight_layout()
 
-    return _figure(name, alt, draw)
+    return drawn(name, alt, draw)
 
 
 def histogram(name: str, alt: str, low: float, high: float, counts: tuple[int, ...], *, ink: str, x_label: str) -> Markup:
@@ -193,14 +193,15 @@ def bound(name: str, alt: str, points: list[tuple[float, float]], *, difference:
         axes.set_xlabel(x_label, loc="left", fontsize=9)
         figure.tight_layout()
 
-    return _figure(name, alt, draw)
+    return drawn(name, alt, draw)
 
 
-def _figure(name: str, alt: str, draw: Draw) -> Markup:
-    drawn = [
+def drawn(name: str, alt: str, draw: Draw) -> Markup:
+    """What `draw` draws, at desk and at phone width."""
+    both = [
         Markup('<div class="plot {}">{}</div>').format(kind, _draw(f"{name}-{kind}", alt, draw, width)) for kind, width in WIDTHS.items()
     ]
-    return Markup("").join(drawn)
+    return Markup("").join(both)
 
 
 def _draw(name: str, alt: str, draw: Draw, width: float) -> Markup:

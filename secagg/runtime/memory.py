@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from secagg.envelope import Packet
 from secagg.errors import PeerError
@@ -24,6 +25,28 @@ log = logging.getLogger("secagg.runtime")
 
 Fault = Callable[[PartyId, PartyId, Packet], Sequence[Packet]]
 """`fault(sender, recipient, packet)` gives the packets that arrive instead: none, one, several, or damaged ones."""
+
+
+T = TypeVar("T")
+
+
+class Observer(Protocol):
+    """Watches who does what: a meter."""
+
+    def act(self, party: PartyId, step: str, act: Callable[[], T]) -> T:
+        """Call `act`, which is the work of `party` on `step`, and return what it returns."""
+
+    def sent(self, packet: Packet) -> None:
+        """A packet is on its way."""
+
+
+class Unobserved:
+    """Watches nothing."""
+
+    def act(self, party: PartyId, step: str, act: Callable[[], T]) -> T:
+        return act()
+
+    def sent(self, packet: Packet) -> None: ...
 
 
 class Agent(Protocol):
@@ -44,10 +67,12 @@ class MemoryNetwork:
         sent: bytes that each party handed over (envelopes and payloads).
         delivered: bytes handed to each party.
         refused: packets that arrived as no packet at all.
+        observer: sees every step of every agent.
     """
 
-    def __init__(self, *, now: float, fault: Fault | None = None) -> None:
+    def __init__(self, *, now: float, fault: Fault | None = None, observer: Observer | None = None) -> None:
         self.now = now
+        self.observer: Observer = observer if observer is not None else Unobserved()
         self.sent: dict[PartyId, int] = {}
         self.delivered: dict[PartyId, int] = {}
         self.refused = 0
@@ -68,6 +93,7 @@ class MemoryNetwork:
         for packet in packets:
             sender, recipient = packet.header.sender, packet.header.recipient
             self.sent[sender] = self.sent.get(sender, 0) + packet_size(packet)
+            self.observer.sent(packet)
             arriving = [packet] if self._fault is None else self._fault(sender, recipient, packet)
             self._queue.extend(arriving)
 
@@ -88,7 +114,9 @@ class MemoryNetwork:
         agent = self._agents.get(packet.header.recipient)
         if agent is None:
             return
-        payload = None if packet.payload is None else Blob(join(packet.payload))
+        payload, act, kind = packet.payload, self.observer.act, packet.header.kind
+        if payload is not None:  # a payload may be made as it is read: that is its sender's work
+            payload = Blob(act(packet.header.sender, f"send {kind}", partial(join, payload)))
         try:
             arrived = Packet.parse(bytes(packet.envelope), payload)
         except PeerError as refused:
@@ -96,7 +124,7 @@ class MemoryNetwork:
             log.warning("a packet for %s is no packet: %s", packet.header.recipient, refused)
             return
         self.delivered[arrived.header.recipient] = self.delivered.get(arrived.header.recipient, 0) + packet_size(arrived)
-        self.send(agent.receive(arrived, self.now))
+        self.send(act(arrived.header.recipient, kind, partial(agent.receive, arrived, self.now)))
 
     def _wait(self) -> bool:
         waiting = [(due, party) for party, agent in self._agents.items() if (due := agent.due()) is not None]
@@ -104,7 +132,7 @@ class MemoryNetwork:
             return False
         due, party = min(waiting)
         self.now = max(self.now, due)
-        self.send(self._agents[party].tick(self.now))
+        self.send(self.observer.act(party, "deadline", partial(self._agents[party].tick, self.now)))
         return True
 
 

@@ -1,0 +1,64 @@
+"""What one measurement runs, and the grids of cases that the command offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+PLAINTEXT = "insecure-plaintext"
+"""The baseline: the same runtime, the same encoding, and nothing hidden."""
+
+CLIENTS, VALUES, DROPS = (3, 5, 10, 32, 100), (100_000, 1_000_000, 10_000_000), (0, 10, 30)
+QUICK_CLIENTS, QUICK_VALUES, QUICK_DROPS = (3, 10, 32), (100_000, 1_000_000), (0, 10)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Case:
+    """One round to measure.
+
+    Args:
+        protocol: its name as an entry point, or `insecure-plaintext`.
+        clients: companies in the cohort.
+        values: coordinates of an update.
+        drop: per cent of the clients that fall silent when their update is due.
+        dp: whether the sum carries distributed noise.
+    """
+
+    protocol: str
+    clients: int
+    values: int
+    drop: int = 0
+    dp: bool = False
+
+    @property
+    def gone(self) -> int:
+        """How many clients fall silent."""
+        return self.clients * self.drop // 100
+
+    @property
+    def work(self) -> tuple[int, int, int]:
+        """What is the same in the plaintext round that it is compared with."""
+        return self.clients, self.values, self.drop
+
+    def __str__(self) -> str:
+        noise = ", DP" if self.dp else ""
+        return f"{self.protocol}, {self.clients} clients, {self.values:.0e} values, {self.drop} % gone{noise}"
+
+
+def grid(protocols: Sequence[str], clients: Sequence[int], values: Sequence[int], drops: Sequence[int], noisy: Sequence[str]) -> list[Case]:
+    """All cases, those of the same work beside each other, small work first. Drop-outs of which nobody would drop out are left out.
+
+    Args:
+        noisy: the protocols that are also measured with distributed noise.
+    """
+    cases = []
+    for count, parties, drop in product(sorted(values), sorted(clients), sorted(drops)):
+        for protocol in dict.fromkeys((PLAINTEXT, *protocols)):
+            case = Case(protocol, parties, count, drop)
+            if drop and not case.gone:
+                continue
+            cases.append(case)
+            if protocol in noisy:
+                cases.append(Case(protocol, parties, count, drop, dp=True))
+    return cases
