@@ -67,7 +67,7 @@ def peak_while(work: Work) -> int:
 def aggregator_peak(plan: additive.Plan, parties: Consortium, a_round: Round, vector: Vector, clients: int) -> int:
     """Peak memory of the leader over `clients` reports, whose ciphertexts the transport holds."""
     leader = endpoint(plan, parties, a_round, parties.aggregators[0].party)
-    packets = [endpoint(plan, parties, a_round, who.party).contribute(vector, version=0)[0] for who in parties.clients[:clients]]
+    packets = [endpoint(plan, parties, a_round, who.party).contribute(vector, version=0)[-1] for who in parties.clients[:clients]]
     return peak_while(lambda: [leader.receive(packet) for packet in packets])
 
 
@@ -89,10 +89,10 @@ def main() -> None:
         packets[:] = endpoint(plan, parties, a_round, parties.clients[0].party).contribute(vector, version=0)
 
     def leader() -> None:
-        endpoint(plan, parties, a_round, parties.aggregators[0].party).receive(packets[0])
+        endpoint(plan, parties, a_round, parties.aggregators[0].party).receive(packets[-1])
 
     def seed_holder() -> None:
-        endpoint(plan, parties, a_round, parties.aggregators[1].party).receive(packets[1])
+        endpoint(plan, parties, a_round, parties.aggregators[1].party).receive(packets[0])
 
     client()
     others = options.aggregators - 1

@@ -26,7 +26,7 @@ from protocols.pairwise.client import Client
 from protocols.pairwise.mask import Each, serially
 from protocols.pairwise.params import Params
 from protocols.pairwise.server import Server
-from secagg.crypto.expand import BLOCK
+from secagg.crypto.expand import SEGMENT
 from secagg.endpoint import Endpoint
 from secagg.envelope import Packet
 from secagg.ledger import Ledger
@@ -42,12 +42,12 @@ Clock = Callable[[], float]
 
 def keystreams(count: int, volume: int) -> float:
     """Milliseconds of processor time for `count` keystreams of `volume` bytes, into a reused buffer."""
-    zeros, out = memoryview(bytes(BLOCK)), memoryview(bytearray(BLOCK))
+    zeros, out = memoryview(bytes(SEGMENT)), memoryview(bytearray(SEGMENT))
     began = time.process_time()
     for _ in range(count):
         cipher = Cipher(algorithms.AES(bytes(32)), modes.CTR(bytes(16))).encryptor()
-        for start in range(0, volume, BLOCK):
-            part = min(BLOCK, volume - start)
+        for start in range(0, volume, SEGMENT):
+            part = min(SEGMENT, volume - start)
             cipher.update_into(zeros[:part], out)
     return (time.process_time() - began) * 1000
 

@@ -82,7 +82,8 @@ def report(
         Outgoing(to, Report(name, version, parts, key, hashed, vector_part))
         for to, key, (hashed, vector_part) in zip(params.aggregators, sealed, carried, strict=True)
     ]
-    return Reported(root_hash(ctx, me.party, name, version, parts)), outgoing
+    # The long part goes last: the others expand their seeds while it travels.
+    return Reported(root_hash(ctx, me.party, name, version, parts)), [*outgoing[1:], outgoing[0]]
 
 
 def receive_receipt(state: Reported, message: Accepted, sender: PartyId, *, me: Identity, params: Params, ctx: Context) -> Reported | Done:

@@ -6,17 +6,13 @@ stream's cipher is set up once for the whole run: what is left is the cipher's o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from secagg.crypto.expand import Stream, Words
+from secagg.crypto.expand import SEGMENT, SPARE, Reader, Stream, Words
 from secagg.errors import ConfigError
-
-PIECE = 1 << 17
-"""Bytes of the vector worked on at a time, with as many of keystream beside them."""
-_ZEROS = memoryview(bytes(PIECE))
 
 
 class RingLike(Protocol):
@@ -37,13 +33,13 @@ class Lanes:
         ConfigError: a sign is neither 1 nor −1.
     """
 
-    __slots__ = ("_at", "_draws", "_ring", "_streams")
+    __slots__ = ("_at", "_readers", "_ring", "_streams")
 
     def __init__(self, streams: Sequence[tuple[Stream, int]], ring: RingLike) -> None:
         if any(sign not in (1, -1) for _, sign in streams):
             raise ConfigError("a keystream is added or taken away: its sign is 1 or -1")
         self._streams, self._ring = streams, ring
-        self._draws: list[tuple[Callable[[memoryview, memoryview], int], np.ufunc]] = []
+        self._readers: list[tuple[Reader, np.ufunc]] = []
         self._at = -1
 
     def combine_into(self, words: Words, offset_words: int = 0) -> None:
@@ -58,17 +54,19 @@ class Lanes:
         if words.dtype != dtype or words.ndim != 1:
             raise ConfigError(f"{words.ndim}-dimensional {words.dtype}: a vector of {dtype} expected")
         if offset_words != self._at:
-            self._seek(offset_words * dtype.itemsize)
-        drawn = np.empty(min(PIECE // dtype.itemsize, words.size), dtype)
-        for start in range(0, words.size, max(drawn.size, 1)):
-            part = words[start : start + drawn.size]
-            taken = drawn[: part.size]
-            zeros, raw = _ZEROS[: taken.nbytes], taken.data.cast("B")
-            for draw, combine in self._draws:
-                draw(zeros, raw)
+            self._seek(offset_words * dtype.itemsize, words.nbytes)
+        drawn, at = np.empty(SEGMENT + SPARE, np.uint8), 0
+        while at < words.size:
+            # A piece ends where the streams' segment does.
+            left = SEGMENT - (offset_words + at) * dtype.itemsize % SEGMENT
+            part = words[at : at + left // dtype.itemsize]
+            taken = drawn[: part.nbytes].view(dtype)
+            for reader, combine in self._readers:
+                reader.read(drawn.data, part.nbytes)
                 combine(part, taken, out=part)
             self._ring.reduce_into(part)
+            at += part.size
         self._at = offset_words + words.size
 
-    def _seek(self, offset: int) -> None:
-        self._draws = [(stream._seek(offset, 0).update_into, np.add if sign == 1 else np.subtract) for stream, sign in self._streams]
+    def _seek(self, offset: int, length: int) -> None:
+        self._readers = [(stream.reader(offset, length), np.add if sign == 1 else np.subtract) for stream, sign in self._streams]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.crypto.expand import Stream
+from secagg.crypto.expand import SPARE, Stream
 from secagg.encode.tensors import Floats
 from secagg.math.ring import Ring, Words
 
@@ -48,7 +48,7 @@ class FixedPoint:
         integers = scratch.integers(out)
         np.copyto(integers, scaled, casting="unsafe")
         drawn = scratch.coins[: len(out)]
-        coins.fill(drawn, first * drawn.itemsize)
+        coins.draw(scratch.room, drawn.nbytes, first * drawn.itemsize)
         if self._fraction < COIN_BITS:
             np.right_shift(drawn, COIN_BITS - self._fraction, out=drawn)
         np.add(integers, drawn, out=integers)
@@ -61,12 +61,13 @@ class FixedPoint:
 class Scratch:
     """The buffers of one thread, reused from span to span: together they fit a second-level cache."""
 
-    __slots__ = ("_integers", "coins", "floats", "spare")
+    __slots__ = ("_integers", "coins", "floats", "room", "spare")
 
     def __init__(self, length: int, *, wide: bool) -> None:
         self.floats = np.empty(length, np.float32)
         self.spare = np.empty(length, np.float32)
-        self.coins = np.empty(length, np.uint16)
+        room = np.empty(length * 2 + SPARE, np.uint8)
+        self.room, self.coins = room.data, room[: length * 2].view(np.uint16)
         self._integers: NDArray[Any] = np.empty(length, np.int64 if wide else np.int32)
 
     def integers(self, out: Words) -> NDArray[Any]:

@@ -73,7 +73,7 @@ def report_of(parties: Consortium, of: Terms, index: int, vector: Vector, seed: 
     role = PLAN.role(opened, me, policy=Policy(), ledger=Ledger(), entropy=InsecureEntropy(seed))
     endpoint = Endpoint(role, opened, me, PLAN.CODEC)
     endpoint.start()
-    return endpoint.contribute(vector, version=0)
+    return sorted(endpoint.contribute(vector, version=0), key=lambda packet: packet.header.recipient)  # the leader's first
 
 
 def first_message(packets: list[Packet]) -> Report:

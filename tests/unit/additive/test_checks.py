@@ -55,10 +55,10 @@ def seat_of(parties: Consortium, index: int) -> aggregator.Seat:
 
 
 def reports_of(parties: Consortium, index: int) -> list[Report]:
-    """Both parts of client `index`."""
+    """Both parts of client `index`, the leader's first."""
     role = role_of(parties, parties.clients[index])
     vector = np.arange(6, dtype=PLAN.encoding.ring.dtype)
-    return [item.message for item in role.contribute(vector, version=0)]  # type: ignore[attr-defined]
+    return [item.message for item in sorted(role.contribute(vector, version=0), key=lambda item: item.recipient)]  # type: ignore[attr-defined]
 
 
 def names(parties: Consortium) -> tuple[PartyId, ...]:

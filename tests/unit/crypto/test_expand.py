@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from hypothesis import given, settings
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from secagg.crypto import expand
-from secagg.crypto.expand import BLOCK, Stream
+from secagg.crypto.expand import SEGMENT, Stream
 from secagg.errors import ConfigError
 from secagg.math import additive
 from secagg.math.ring import WIDTHS, Ring
@@ -20,16 +21,40 @@ from secagg.types import Secret
 KEY = bytes(range(32))
 
 
-def keystream(size: int) -> bytes:
-    """AES-256-CTR in one call, to compare with."""
-    return Cipher(algorithms.AES(KEY), modes.CTR(bytes(16))).encryptor().update(bytes(size))
+def keystream(segments: int) -> bytes:
+    """Each segment in counter mode in one call, to compare with: its number in 12 bytes, and block counters from 2 on in 4."""
+    nonces = [index.to_bytes(12, "big") + (2).to_bytes(4, "big") for index in range(segments)]
+    return b"".join(Cipher(algorithms.AES(KEY), modes.CTR(nonce)).encryptor().update(bytes(SEGMENT)) for nonce in nonces)
 
 
-WHOLE = keystream(2 * BLOCK + 100)
+WHOLE = keystream(3)
 
 
-@given(st.integers(0, 2 * BLOCK), st.integers(0, 100) | st.integers(BLOCK - 20, BLOCK + 20))
-@settings(deadline=None)
+@pytest.fixture(autouse=True, params=["gcm", "ctr"])
+def maker(request, monkeypatch):
+    """Both ways of making the stream, whichever is the faster one here."""
+    monkeypatch.setattr(expand, "wide", lambda: request.param == "gcm")
+
+
+def test_a_segment_is_what_gcm_makes_of_zeros(maker):
+    sealed = AESGCM(KEY).encrypt((1).to_bytes(12, "big"), bytes(SEGMENT), None)
+    assert sealed[:-16] == WHOLE[SEGMENT : 2 * SEGMENT]
+
+
+def test_no_two_blocks_of_a_stream_have_the_same_counter():
+    blocks = np.frombuffer(WHOLE, "V16")
+    assert len(set(blocks.tolist())) == len(blocks)
+
+
+def test_what_is_drawn_is_the_stream_and_only_the_spare_bytes_are_scribbled_over():
+    room = bytearray(b"\xaa" * (SEGMENT + 500))
+    Stream(Secret(KEY)).draw(memoryview(room), 2 * 16 + 5, SEGMENT - 16)
+    assert room[:37] == WHOLE[SEGMENT - 16 : SEGMENT + 21]
+    assert set(room[37 + expand.SPARE :]) == {0xAA}
+
+
+@given(st.integers(0, 2 * SEGMENT), st.integers(0, 100) | st.integers(SEGMENT - 20, SEGMENT + 20))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_range_is_that_of_the_keystream_in_one_call(offset, size):
     room = bytearray(min(size, len(WHOLE) - offset))
     Stream(Secret(KEY)).fill(room, offset)
@@ -37,7 +62,7 @@ def test_any_range_is_that_of_the_keystream_in_one_call(offset, size):
 
 
 @given(st.sampled_from(WIDTHS).map(Ring), st.integers(0, 5000), st.integers(0, 300))
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_words_of_the_stream_are_machine_words_cut_to_the_ring(ring, offset, n):
     words = ring.zeros(n)
     Stream(Secret(KEY)).add_into(words, offset, ring=ring)
@@ -46,7 +71,7 @@ def test_words_of_the_stream_are_machine_words_cut_to_the_ring(ring, offset, n):
 
 
 @given(st.sampled_from(WIDTHS).map(Ring), st.integers(0, 400), st.integers(0, 400), st.integers(0, 2**32))
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_subtracting_undoes_adding_in_any_ranges(ring, cut, n, seed):
     vector = additive.uniform(n, ring, InsecureEntropy(seed))
     words, stream = vector.copy(), Stream(Secret(KEY))

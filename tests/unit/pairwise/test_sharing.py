@@ -8,8 +8,8 @@ import pytest
 from protocols.pairwise.mask import Tally, serially, tag_masked
 from protocols.pairwise.reveal import draw
 from secagg.crypto.agree import AgreementKey, LowOrderPoint, low_order
-from secagg.crypto.expand import Stream
-from secagg.crypto.many import PIECE, Lanes
+from secagg.crypto.expand import SEGMENT, Stream
+from secagg.crypto.many import Lanes
 from secagg.crypto.pairs import Agreeing, commit, cut, join, open_box, seal_box
 from secagg.crypto.seal import CannotOpen
 from secagg.errors import ConfigError
@@ -104,7 +104,7 @@ def test_a_commitment_binds_label_place_and_secret() -> None:
 @pytest.mark.parametrize("bits", [16, 24, 32, 48, 64])
 def test_many_keystreams_are_those_one_after_another(bits: int) -> None:
     ring, entropy = Ring(bits), InsecureEntropy(bits)
-    count, offset = 2 * PIECE // ring.dtype.itemsize + 77, 12_345
+    count, offset = 2 * SEGMENT // ring.dtype.itemsize + 77, 12_345
     streams = [(Stream(Secret(entropy(32))), sign) for sign in (1, -1, -1)]
     start = np.arange(count, dtype=np.uint64).astype(ring.dtype)
     ring.reduce_into(start)
