@@ -36,7 +36,7 @@ from secagg.runtime.task import Task
 from secagg.types import Entropy, PartyId
 
 Bags = Mapping[PartyId, bytes]
-Exchange = Callable[[Bags, float], Iterable[bytes]]
+Exchange = Callable[[Bags, float], Iterable[bytes | memoryview]]
 """`exchange(bags, seconds)` carries each bag to its party and returns the bags that came back within so many seconds."""
 
 _SILENT = "it did not answer in time"
@@ -112,7 +112,7 @@ class Relay:
         self._deliver()
         return self._bags()
 
-    def finish(self, bags: Iterable[bytes], exchange: Exchange) -> Result:
+    def finish(self, bags: Iterable[bytes | memoryview], exchange: Exchange) -> Result:
         """Take what came back for the bags of `begin`, and carry on until the sum is open. The receipts travel with the next round.
 
         Raises:
@@ -179,7 +179,7 @@ class Relay:
         out, self._out = self._out, {}
         return {party: pack_bag(packets) for party, packets in out.items()}
 
-    def _take(self, bags: Iterable[bytes]) -> None:
+    def _take(self, bags: Iterable[bytes | memoryview]) -> None:
         """Deliver what came back. A bag that is none is its sender's loss, not the round's."""
         for bag in bags:
             try:
