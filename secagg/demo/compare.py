@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import erfc, sqrt
@@ -44,12 +45,15 @@ def mean_difference(opened: Round, mean: Update, updates: Sequence[tuple[Update,
 
 
 def view(opened: Round, company: str, variant: str, *, update: Update, weight: int, files: Mapping[str, Path]) -> View:
-    """One update beside the share that each aggregator held of it. `files`: aggregator to its share, in ring words."""
+    """One update beside what each aggregator, or the one server, held of it. `files`: who to what was held, in ring words."""
     layout, ring = Layout.of(update), opened.description.encoding.ring
     shares = {name: np.load(file, allow_pickle=False) for name, file in files.items()}
-    encoded = np.zeros(layout.size + opened.description.encoding.extra, ring.dtype)
-    for words in shares.values():
-        ring.add_into(encoded, words)
+    if not opened.description.servers:  # masks are gone in the sum only: compared is the update as it would be encoded
+        encoded = _quantiser(opened, layout).encode(layout.flatten(update), weight, entropy=os.urandom)
+    else:
+        encoded = np.zeros(layout.size + opened.description.encoding.extra, ring.dtype)
+        for words in shares.values():
+            ring.add_into(encoded, words)
     decoded = _quantiser(opened, layout).decode(encoded)
     hidden, _ = _clip(layout.flatten(update).astype(np.float64), opened)
     close = float(np.abs(decoded.mean - hidden).max()) <= _quantiser(opened, layout).error_bound(1, weight)
@@ -60,7 +64,7 @@ def view(opened: Round, company: str, variant: str, *, update: Update, weight: i
         values=layout.size,
         update=_update_histogram(layout.flatten(update)),
         shares=tuple(_share(name, words, encoded, opened) for name, words in shares.items()),
-        adds_up=bool(close and decoded.count == 1 and decoded.weight == weight),
+        adds_up=bool(close and decoded.count == 1 and decoded.weight == weight) if opened.description.servers else None,
     )
 
 

@@ -66,6 +66,8 @@ class Options:
             raise ConfigError(f"--seed {self.seed}: between 0 and {2**31 - 1}")
         if self.out.exists() and not self.out.is_dir():
             raise ConfigError(f"--out {self.out}: this is a file; name a folder")
+        if self.peer and self.protocol != "additive":
+            raise ConfigError(f"--peer: every company runs an aggregator, and {self.protocol} has none: leave --peer out, or use additive")
         self.plan  # noqa: B018  # proves the protocol and reads the companies now
 
     @cached_property
@@ -86,6 +88,9 @@ class Options:
 
     @property
     def aggregators(self) -> tuple[str, ...]:
+        """Those that hold a share, in their own processes or beside somebody; `pairwise` has none."""
+        if self.protocol != "additive":
+            return ()
         return tuple(f"{company}-aggregator" for company in self.companies) if self.peer else (BESIDE_HUB, ELSEWHERE)
 
     @property

@@ -8,19 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from protocols import additive
-from secagg.demo.tap import tapped
+from protocols import additive, pairwise
+from secagg.demo.tap import tapped, tapped_pairwise
 from secagg.encode.layout import Layout
 from secagg.errors import ConfigError
 from secagg.roles import Plan
 from secagg.testing import insecure_plaintext
 
-PROTOCOLS: tuple[str, ...] = ("additive",)
+PROTOCOLS: tuple[str, ...] = ("additive", "pairwise")
 
 
 def plans(tap: tuple[Path, str] | None = None) -> list[type[Plan]]:
     """What a party of the demo speaks. `tap`: folder and client name, see `secagg.demo.tap`."""
-    return [additive.Plan if tap is None else tapped(*tap)]
+    return [additive.Plan if tap is None else tapped(*tap), pairwise.Plan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +43,20 @@ class PlanFacts:
         return asdict(self)
 
 
-def secure_plan(facts: PlanFacts, *, tap: tuple[Path, str] | None = None) -> additive.Plan:
+def secure_plan(facts: PlanFacts, *, tap: tuple[Path, str] | None = None) -> additive.Plan | pairwise.Plan:
     """The plan of the secure rounds. `tap`: folder and client name, see `secagg.demo.tap`."""
-    kind = additive.Plan if tap is None else tapped(*tap)
-    return kind(
-        clients=facts.clients,
-        aggregators=facts.aggregators,
-        clip=facts.clip,
-        bits=facts.bits,
-        rotation=facts.rotation,
-        max_weight=facts.max_weight,
-    )
+    numbers: dict[str, Any] = {
+        "clients": facts.clients,
+        "clip": facts.clip,
+        "bits": facts.bits,
+        "rotation": facts.rotation,
+        "max_weight": facts.max_weight,
+    }
+    if facts.protocol == "pairwise":
+        masked = pairwise.Plan if tap is None else tapped_pairwise(*tap)
+        return masked(**numbers)
+    shared = additive.Plan if tap is None else tapped(*tap)
+    return shared(aggregators=facts.aggregators, **numbers)
 
 
 def plaintext_plan(facts: PlanFacts) -> Plan:

@@ -27,7 +27,7 @@ class Setting(_Record):
     seed: int
     quick: bool = Field(description="a short run: shows that everything works, is not judged")
     peer: bool = Field(description="every company ran an aggregator beside its client")
-    aggregators: tuple[str, ...] = Field(description="parties that held a share, the leader first")
+    aggregators: tuple[str, ...] = Field(description="parties that held a share, the leader first; none in pairwise")
     values: int = Field(description="numbers in one update")
     bits: int = Field(description="precision of one value")
     ring_bits: int = Field(description="width of a word on the wire")
@@ -135,7 +135,7 @@ class View(_Record):
     values: int
     update: Histogram = Field(description="of the update's values as trained, in their own units")
     shares: tuple[Share, ...]
-    adds_up: bool = Field(description="the shares together give exactly the encoded update")
+    adds_up: bool | None = Field(description="the shares together give exactly the encoded update; none where there is one masked vector")
 
 
 class Answer(_Record):

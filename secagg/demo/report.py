@@ -19,6 +19,7 @@ _COMPANY_INKS = ("company-1", "company-2", "company-3")
 
 def render(results: Results, words: Words) -> str:
     """The whole page. Deterministic: the same results give the same bytes."""
+    words = words.under(results.setting.protocol)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

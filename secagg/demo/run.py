@@ -110,14 +110,14 @@ class Demo:
             "peer": options.peer,
             "plan": options.plan.to_json(),
             "watch": self._options.companies[0],
-            "beside": [] if options.peer else [BESIDE_HUB],
+            "beside": [name for name in options.aggregators if name == BESIDE_HUB],
         }
         cast = {
             JUDGE: "judge",
             POOL: "pool",
             HUB: "hub",
             **dict.fromkeys(self._options.companies, "company"),
-            **({} if options.peer else {ELSEWHERE: "aggregator"}),
+            **({ELSEWHERE: "aggregator"} if ELSEWHERE in options.aggregators else {}),
         }
         self._progress.stage("live.starting", names=", ".join(cast), count=len(cast))
         for name, role in cast.items():
@@ -176,11 +176,11 @@ class Demo:
         return [Example.model_validate(example) for example in shown["examples"]]
 
     def _attend(self, address: str, name: str, *, tap: bool) -> None:
-        if not self._options.peer:
+        if ELSEWHERE in self._options.aggregators:
             self.crew.ask(ELSEWHERE, "attend", address=address, to=name, tap=tap)
 
     def _leave(self, name: str) -> None:
-        if not self._options.peer:
+        if ELSEWHERE in self._options.aggregators:
             self.crew.ask(ELSEWHERE, "leave", to=name)
 
     def _score(self, model: str, variant: str, number: int, *, file: str = "") -> None:
@@ -216,10 +216,10 @@ class Demo:
         self._score(FEDERATED, variant, number)
 
     def _look(self, receipt: Receipt, variant: str) -> None:
-        """What each aggregator held of one update, beside that update."""
+        """What each aggregator, or the one server, held of one update, beside that update."""
         company = self._options.companies[0]
         update = load_file(self._work / f"update-{variant}-{ROUND}-{company}.safetensors")
-        files = {str(name): self._work / share_file(variant, name) for name in receipt.round.description.servers}
+        files = {str(name): self._work / share_file(variant, name) for name in receipt.round.description.servers or (HUB,)}
         self._views.append(view(receipt.round, company, variant, update=update, weight=self._weights[variant, ROUND, company], files=files))
 
     def _results(self, costs: list[Cost], examples: list[Example]) -> Results:

@@ -20,6 +20,7 @@ def show(options: Options, console: Console, words: Words) -> Results:
     Raises:
         PartyFailed: after the end of its log was printed.
     """
+    words = words.under(options.protocol)
     progress = Progress(console, words)
     try:
         results = run(options, progress)

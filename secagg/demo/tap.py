@@ -1,7 +1,8 @@
-"""Demo only: an aggregator that keeps what it holds of one update, so that the report can show it.
+"""Demo only: an aggregator, or the one server of `pairwise`, that keeps what it holds of one update, so that the report can show it.
 
-An aggregator opens the part that was sealed to it, as every aggregator does; this one also writes the share to a file of the demo.
-What it writes is all that it ever learns of that update. Nothing else in the library imports this module.
+An aggregator opens the part that was sealed to it, as every aggregator does, and the server adds a masked vector, as every server does;
+these also write it to a file of the demo. What they write is all that they ever learn of that update. Nothing else in the library
+imports this module.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from protocols import additive
+from protocols import additive, pairwise
 from protocols.additive.aggregator import Aggregator, Held, Seat, open_part, tally_part
 from protocols.additive.messages import Report
 from protocols.additive.params import Params
 from protocols.additive.split import Tally
+from protocols.pairwise.intake import Masking
+from protocols.pairwise.messages import Masked
+from protocols.pairwise.params import Params as PairwiseParams
+from protocols.pairwise.server import Confirming, Server
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.policy import Policy
@@ -58,6 +63,39 @@ class _Tap(Aggregator):
         part = Held(message.report, b"", open_part(message, self._watch, seat), message.payload, message.commitment)
         tally_part(share, part, self._watch, seat, 1)
         np.save(self._folder / share_file(seat.opened.description.task, seat.me.party), share.words)
+
+
+def tapped_pairwise(folder: Path, watch: str) -> type[pairwise.Plan]:
+    """A plan like `pairwise.Plan` whose server writes the masked vector of `watch` to `folder`."""
+
+    class Tapped(pairwise.Plan):
+        def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
+            if identity.member.role == "coordinator" and opened.description.round == ROUND:
+                params = PairwiseParams.of(opened)
+                return _ServerTap(folder, PartyId(watch), params, opened, identity, ledger=ledger, entropy=entropy)
+            return super().role(opened, identity, policy=policy, ledger=ledger, entropy=entropy)
+
+    return Tapped
+
+
+class _ServerTap(Server):
+    def __init__(
+        self, folder: Path, watch: PartyId, params: PairwiseParams, opened: Round, me: Identity, *, ledger: Ledger, entropy: Entropy
+    ) -> None:
+        super().__init__(params, opened, me, ledger=ledger, entropy=entropy)
+        self._file, self._watch = folder / share_file(opened.description.task, me.party), watch
+
+    def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
+        state = self.state
+        watched = isinstance(state, Masking) and isinstance(message, Masked) and sender == self._watch
+        before = state.tally.words.copy() if isinstance(state, Masking) and watched else None
+        outgoing = super().receive(sender, message)
+        after = self.state
+        if before is not None and isinstance(after, Masking | Confirming):
+            held = after.tally.words.copy()
+            after.tally.ring.sub_into(held, before)
+            np.save(self._file, held)
+        return outgoing
 
 
 def share_file(task: str, aggregator: str) -> str:

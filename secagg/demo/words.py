@@ -31,6 +31,11 @@ class Words:
     def __call__(self, key: str, **numbers: object) -> str:
         return self.sentences[key].format(**numbers) if numbers else self.sentences[key]
 
+    def under(self, protocol: str) -> Words:
+        """The words for a run of `protocol`: its own sentences, those of the table `[PROTOCOL]`, take the place of the common ones."""
+        own = {key.removeprefix(f"{protocol}."): text for key, text in self.sentences.items() if key.startswith(f"{protocol}.")}
+        return Words(self.language, {**self.sentences, **own})
+
     def name(self, what: str) -> str:
         """How a model, a party, a metric or a variant is called; itself where the catalogue has no name for it."""
         return self.sentences.get(f"name.{what}", what)

@@ -70,6 +70,17 @@ def english(results):
     return render(results, Words.of("en"))
 
 
+def test_a_run_of_pairwise_is_told_in_its_own_words(results):
+    """What the hub saw is one masked vector, which nothing adds up to the update."""
+    view = results.views[0]
+    seen = view.model_copy(update={"shares": view.shares[:1], "adds_up": None})
+    setting = results.setting.model_copy(update={"protocol": "pairwise", "aggregators": ()})
+    page = render(results.model_copy(update={"setting": setting, "views": (seen,)}), Words.of("en"))
+    assert "masks cancel" in page
+    assert "ggregator" not in re.sub(r"<[^>]*>", "", page.split('id="receipts"')[0].split("<body>")[1])
+    assert Page(page).open == []
+
+
 def test_every_section_is_there(html):
     ids = {attributes.get("id") for tag, attributes in Page(html).elements if tag == "section"}
     assert ids == set(SECTIONS)

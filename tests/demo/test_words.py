@@ -24,6 +24,18 @@ def test_a_sentence_takes_the_same_numbers_in_both_languages():
     assert {key: placeholders(text) for key, text in english.items()} == {key: placeholders(text) for key, text in chinese.items()}
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_protocol_has_words_of_its_own_for_sentences_that_there_are(language):
+    common = Words.of(language)
+    own = {key.removeprefix("pairwise.") for key in common.sentences if key.startswith("pairwise.")}
+    told = common.under("pairwise")
+    assert own
+    for key in own:
+        assert told(key) != common(key)
+        assert placeholders(told(key)) <= placeholders(common(key))
+    assert common.under("additive").sentences == common.sentences
+
+
 def test_numbers_are_filled_in():
     assert Words.of("en")("live.round", round=3, rounds=12) == "round  3/12"
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols import additive
+from protocols import additive, pairwise
 from secagg.identity import Identity
 from secagg.pki.trial import make_trial
 from secagg.runtime import join
 from secagg.testing.insecure_plaintext import Plan as Plaintext
 
 CLIENTS = ("c0", "c1", "c2", "c3")
-PLANS = (Plaintext, additive.Plan)
+PLANS = (Plaintext, additive.Plan, pairwise.Plan)
 VALUES = 2000
 
 
