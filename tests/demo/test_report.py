@@ -73,7 +73,8 @@ def english(results):
 def test_a_run_of_pairwise_is_told_in_its_own_words(results):
     """What the hub saw is one masked vector, which nothing adds up to the update."""
     view = results.views[0]
-    seen = view.model_copy(update={"shares": view.shares[:1], "adds_up": None})
+    masked = view.shares[0].model_copy(update={"aggregator": "hub"})
+    seen = view.model_copy(update={"shares": (masked,), "adds_up": None})
     setting = results.setting.model_copy(update={"protocol": "pairwise", "aggregators": ()})
     page = render(results.model_copy(update={"setting": setting, "views": (seen,)}), Words.of("en"))
     assert "masks cancel" in page
