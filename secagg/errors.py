@@ -53,10 +53,10 @@ class UnexpectedMessage(PeerError):
 
 
 class InvalidMessage(PeerError):
-    """A message that fails a numbered check of the specification; `check` is its id, for example `AD-A3`."""
+    """A message that fails a numbered check of the specification; `check` is its id, for example `AD-A3`, `reason` the rest of its text."""
 
     def __init__(self, check: str, message: str, *, culprits: Iterable[PartyId] = ()) -> None:
-        self.check = check
+        self.check, self.reason = check, message
         super().__init__(f"{check}: {message}", culprits=culprits)
 
 

@@ -22,6 +22,9 @@ from .messages import Accepted, Agreed, Close, Share
 from .params import Params
 from .split import Tally
 
+_SHOWN = 10
+"""Clients that an error names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
@@ -91,10 +94,24 @@ def close(state: Gathering, *, desk: Desk) -> tuple[Closing, list[Outgoing]]:
     # > The collector does not close a batch below the floor F (AD-C2).
     if found < needed:
         raise SessionAborted(
-            f"AD-C2: {found} organisations have reported to every aggregator, {needed} needed", answered=complete, needed=needed
+            f"AD-C2: {found} organisations have reported to every aggregator, {needed} needed; {_missing(state, desk)}",
+            answered=complete,
+            needed=needed,
         )
     tally = Tally.zero(desk.params.ring, desk.params.length)
     return Closing(tally, {}, {}, frozenset()), [Outgoing(name, Close()) for name in desk.params.aggregators]
+
+
+def _missing(state: Gathering, desk: Desk) -> str:
+    """Who has not reported, and who has to some aggregators only: `urban to nobody; energy not to auditor`."""
+    gaps = []
+    for client in desk.params.clients:
+        held = state.receipts.get(client, frozenset())
+        lacking = [name for name in desk.params.aggregators if name not in held]
+        if lacking:
+            gaps.append(f"{client} to nobody" if not held else f"{client} not to {', '.join(lacking)}")
+    more = f"; and {len(gaps) - _SHOWN} more" if len(gaps) > _SHOWN else ""
+    return "; ".join(gaps[:_SHOWN]) + more
 
 
 def take_agreed(state: Closing, message: Agreed, sender: PartyId, *, desk: Desk) -> Closing:

@@ -9,7 +9,7 @@ import os
 def main() -> None:
     """The entry point `secagg`."""
     # gRPC's own notes on connections that end are no news to a person, and it reads this once, when it is loaded.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from secagg.cli.app import app
     from secagg.cli.output import StandardError
 

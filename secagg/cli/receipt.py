@@ -26,7 +26,9 @@ def group() -> None:
 def verify(
     files: Annotated[list[Path], typer.Argument(help="Receipt files.")],
     roster: Annotated[Path | None, typer.Option(help="Signed roster of the receipts' epoch.")] = None,
-    identity: Annotated[Path | None, typer.Option(help="Identity folder whose pinned roster to use instead.")] = None,
+    identity: Annotated[
+        Path | None, typer.Option(help="Identity folder: use the roster of the receipt's epoch that it has pinned.")
+    ] = None,
     agreed: Annotated[str, typer.Option("--hash", help="Hash that the roster must have, in words or hexadecimal.")] = "",
     mean: Annotated[Path | None, typer.Option(help="The released mean (safetensors): check that it is the one of the receipt.")] = None,
     as_json: Json = False,
@@ -35,7 +37,7 @@ def verify(
     from secagg.errors import ConfigError
 
     out = begin(as_json)
-    trusted = _roster(out, roster, identity, agreed)
+    trusted = _rosters(out, roster, identity, agreed)
     if mean is not None and len(files) != 1:
         raise ConfigError("--mean goes with one receipt: name the one of its round")
     for path in files:
@@ -45,14 +47,15 @@ def verify(
         _report(out, path, receipt, mean)
 
 
-def _roster(out: Output, path: Path | None, identity: Path | None, agreed: str) -> Roster:
+def _rosters(out: Output, path: Path | None, identity: Path | None, agreed: str) -> list[Roster]:
+    """What the receipts may be checked against."""
     from secagg.cli.show import words
     from secagg.errors import ConfigError
     from secagg.pki import folder as folders
     from secagg.pki import rosters
 
     if identity is not None and path is None:
-        return folders.pinned(identity)
+        return folders.pinned_rosters(identity)
     if path is None or identity is not None:
         raise ConfigError("name what the receipts are checked against: either --roster FILE, or --identity FOLDER for its pinned roster")
     signed = rosters.read(path)
@@ -62,22 +65,21 @@ def _roster(out: Output, path: Path | None, identity: Path | None, agreed: str) 
     trusted = rosters.verify(signed, wanted, path)
     if not agreed:
         out.warn(f"{path} was taken as it is. Compare its hash with a party you trust, or give it with --hash:\n{words(trusted.hash)}")
-    return trusted
+    return [trusted]
 
 
-def _verified(path: Path, roster: Roster) -> Receipt:
+def _verified(path: Path, trusted: list[Roster]) -> Receipt:
     from secagg.errors import InvalidMessage, MalformedMessage
     from secagg.pki.files import read_public
     from secagg.receipt import Receipt
 
     raw = read_public(path, "a receipt")
     try:
-        receipt = Receipt.parse(raw, roster)
+        parsed = [Receipt.parse(raw, roster) for roster in trusted]
+        receipt = next((one for one in parsed if one.round.description.roster_hash == one.round.roster.hash), parsed[0])
         receipt.verify()
     except InvalidMessage as refused:
-        raise InvalidMessage(
-            refused.check, f"{path}: {str(refused).removeprefix(refused.check + ': ')}", culprits=refused.culprits
-        ) from refused
+        raise InvalidMessage(refused.check, f"{path}: {refused.reason}", culprits=refused.culprits) from refused
     except MalformedMessage as refused:
         raise MalformedMessage(f"{path} is no receipt: {refused}", culprits=refused.culprits) from refused
     return receipt

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from secagg.crypto.sign import VerifyKey
 from secagg.errors import ConfigError
 from secagg.pki.files import make_folder, new_private_folder, read_public, write_private, write_public
 from secagg.pki.keys import load_tls, private_pem
@@ -152,8 +153,14 @@ def party_uri(party: str) -> str:
     return f"secagg://{party}"
 
 
+def key_uri(signing: VerifyKey) -> str:
+    """How a TLS certificate names the signing key of its party: a certificate of keys that were renewed since is then known as old."""
+    return f"secagg-key:{signing.raw.hex()}"
+
+
 def _names(request: Request) -> list[x509.GeneralName]:
-    names: list[x509.GeneralName] = [x509.DNSName(request.party), x509.UniformResourceIdentifier(party_uri(request.party))]
+    uris = (party_uri(request.party), key_uri(request.member().signing))
+    names: list[x509.GeneralName] = [x509.DNSName(request.party), *map(x509.UniformResourceIdentifier, uris)]
     for host in request.hosts:
         try:
             names.append(x509.IPAddress(ipaddress.ip_address(host)))

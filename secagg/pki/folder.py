@@ -28,6 +28,8 @@ from secagg.roster import Member, Roster, SignedRoster
 
 KEYS, NEXT, REQUEST, ORGANISATION = "keys", "next", "request.json", "organisation.pem"
 ROSTER, PIN = "roster.signed", "roster.pin"
+EARLIER = "earlier"
+"""Rosters that were pinned before, each under its hash: receipts of their time are checked against them."""
 DAYS = 365
 
 
@@ -124,6 +126,9 @@ def pin(folder: Path, signed: SignedRoster, agreed: bytes, path: Path) -> Roster
     chosen, _ = _named_keys(folder, roster)
     if chosen.name == NEXT and not (chosen / CERTIFICATE).exists():
         raise ConfigError(f"{path} names the renewed keys and {chosen} has no certificate: run `secagg certs install {folder} FILE` first")
+    if before is not None and before.hash != roster.hash:
+        make_folder(folder / EARLIER)
+        write_public(folder / EARLIER / before.hash.hex(), read_public(folder / ROSTER, "the pinned roster"))
     write_public(folder / ROSTER, signed.to_bytes())
     write_public(folder / PIN, (roster.hash.hex() + "\n").encode())
     _retire(folder, chosen)
@@ -186,6 +191,13 @@ def pinned(folder: Path) -> Roster:
     if agreed is None:
         raise ConfigError(f"{folder / PIN} holds no roster hash (64 hexadecimal digits): pin the roster again with `secagg certs pin`")
     return rosters.verify(rosters.read(folder / ROSTER), agreed, folder / ROSTER)
+
+
+def pinned_rosters(folder: Path) -> list[Roster]:
+    """The pinned roster, then those that were pinned before it, newest first, with all signatures verified. Raises ConfigError."""
+    kept = [(path, rosters.from_spoken(path.name)) for path in (folder / EARLIER).glob("*")]
+    earlier = [rosters.verify(rosters.read(path), agreed, path) for path, agreed in kept if agreed is not None]
+    return [pinned(folder), *sorted(earlier, key=lambda roster: -roster.epoch)]
 
 
 def _named_keys(folder: Path, roster: Roster) -> tuple[Path, PartyKeys]:

@@ -14,8 +14,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from secagg.errors import ConfigError, InvalidMessage
-from secagg.pki.authority import load_certificate, load_revoked, party_uri
+from secagg.pki.authority import key_uri, load_certificate, load_revoked, party_uri
 from secagg.pki.keys import TLS, load_tls, private_pem
+from secagg.roster import Roster
 from secagg.types import PartyId, Secret, is_party_id
 
 AUTHORITY, CERTIFICATE, REVOKED = "ca.pem", "certificate.pem", "revoked.crl"
@@ -72,8 +73,12 @@ class TlsFiles:
         pairs = [(self.key.expose(), self.certificate)]
         return {"private_key_certificate_chain_pairs": pairs, "root_certificates": self.authority, "require_client_auth": True}
 
-    def peer(self, pem: bytes) -> PartyId:
-        """The party that the peer's certificate names; TLS has already checked who issued it. Raises InvalidMessage."""
+    def peer(self, pem: bytes, roster: Roster) -> PartyId:
+        """The party that the peer's certificate names; TLS has already checked who issued it. Raises InvalidMessage.
+
+        A certificate that was issued for earlier keys of the party is refused. Whether the party is in the roster at all is the
+        caller's question.
+        """
         try:
             certificate = x509.load_pem_x509_certificate(pem)
         except ValueError as refused:
@@ -85,6 +90,11 @@ class TlsFiles:
         # > A revoked certificate opens no connection (TL-C2).
         if certificate.serial_number in self.revoked:
             raise InvalidMessage("TL-C2", f"the TLS certificate of {name} was revoked", culprits=[name])
+        # > A certificate opens a connection only for the keys that the roster names: a renewal supersedes the one before (TL-C3).
+        if any(member.party == name and key_uri(member.signing) not in _uris(certificate) for member in roster.members):
+            raise InvalidMessage(
+                "TL-C3", f"the TLS certificate of {name} is for other keys than the roster's: renewed since?", culprits=[name]
+            )
         return name
 
 
@@ -103,14 +113,18 @@ def check_issued(certificate: x509.Certificate, authority: x509.Certificate, pat
 
 def party_of(certificate: x509.Certificate) -> PartyId | None:
     """The one party that a certificate names in its `secagg://` URI, or None."""
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        uris = [uri for uri in names.get_values_for_type(x509.UniformResourceIdentifier) if uri.startswith(_SCHEME)]
-    except (x509.ExtensionNotFound, ValueError):
-        return None
+    uris = [uri for uri in _uris(certificate) if uri.startswith(_SCHEME)]
     if len(uris) != 1 or not is_party_id(uris[0].removeprefix(_SCHEME)):
         return None
     return PartyId(uris[0].removeprefix(_SCHEME))
+
+
+def _uris(certificate: x509.Certificate) -> list[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return list(names.get_values_for_type(x509.UniformResourceIdentifier))
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

@@ -202,11 +202,11 @@ class Attendant:
     def _decline(self, refused: PeerError | LocalProtocolError, ctx: Context) -> list[Packet]:
         self.seat = None
         self._over = ctx.rd
-        code = refused.check if isinstance(refused, InvalidMessage) else type(refused).__name__
+        code, reason = _code(refused)
         log.warning("%s takes no part in round %d, attempt %d: %s", self.me.party, ctx.round, ctx.attempt, refused)
         if code != "RD-C8" and isinstance(refused, InvalidMessage):
             self.notify(Refused(refused))
-        return [self._tell(ctx, code, str(refused))]
+        return [self._tell(ctx, code, reason)]
 
     def _publish(self, packet: Packet) -> list[Packet]:
         receipt = Receipt.parse(Publish.from_wire(self._from_coordinator(packet), packet.payload).receipt, self.me.roster)
@@ -274,8 +274,7 @@ class Attendant:
         except PeerError as refused:
             if seat.endpoint.phase != "failed":
                 raise
-            code = refused.check if isinstance(refused, InvalidMessage) else type(refused).__name__
-            return self.abandon(code, str(refused))
+            return self.abandon(*_code(refused))
         if seat.endpoint.phase != seat.phase:
             seat.phase, seat.since = seat.endpoint.phase, now
         return sent
@@ -287,6 +286,11 @@ class Attendant:
 
     def _tell(self, ctx: Context, code: str, reason: str) -> Packet:
         return pack(self.me, ctx, self.coordinator, abort(code, reason))
+
+
+def _code(refused: PeerError | LocalProtocolError) -> tuple[str, str]:
+    """The id of a failed check, or the kind of another error, and what it says apart from that."""
+    return (refused.check, refused.reason) if isinstance(refused, InvalidMessage) else (type(refused).__name__, str(refused))
 
 
 def abort(code: str, reason: str) -> Abort:

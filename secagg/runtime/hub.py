@@ -201,7 +201,7 @@ class Hub:
         if list(seen.get("ssl_tls_version", [])) != [TLS_VERSION]:
             raise InvalidMessage("TR-H1", "this hub speaks TLS 1.3 only: upgrade grpcio on both sides")
         pem = next(iter(seen.get("x509_pem_cert", [])), b"")
-        party = self._tls.peer(bytes(pem))
+        party = self._tls.peer(bytes(pem), self._me.roster)
         # > The party that the TLS certificate names is in the roster, and its keys are valid (TR-H2).
         try:
             self._me.roster.check_valid((party,), clock())

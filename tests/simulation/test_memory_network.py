@@ -457,6 +457,7 @@ def test_other_tensors_than_this_party_trains_are_refused():
     world.restart(second, expectation=Expectation(exact=bound))
     world.begin()
     assert refused(world, first) == refused(world, second) == ["TR-M3"]
+    assert world.coordinator.left[first].count("TR-M3") == 1  # what the hub is told names the check once
     world.submit(*world.clients[2:])
     assert not world.coordinator.left.keys() & set(world.clients[2:])
 

@@ -397,9 +397,13 @@ def test_the_collector_does_not_close_below_the_floor(parties: Consortium) -> No
     role = role_of(parties, parties.coordinator)
     for index in range(2):
         role.receive(parties.aggregators[index].party, receipt_of(parties, index, names(parties)[0]))
+    second, *others = names(parties)[1:]
+    role.receive(parties.aggregators[0].party, receipt_of(parties, 0, second))
     with pytest.raises(SessionAborted, match=r"AD-C2: 1 organisations .* 3 needed") as ended:
         role.expire()
     assert ended.value.answered == (names(parties)[0],)
+    gaps = [f"{second} not to {parties.aggregators[1].party}", *(f"{name} to nobody" for name in others)]
+    assert str(ended.value).endswith(f"3 needed; {'; '.join(gaps)}")
 
 
 def test_a_quorum_of_clients_of_one_organisation_does_not_close_the_batch() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 from secagg.cli import tensors
 from secagg.encode.layout import Layout
 from secagg.identity import Identity
+from secagg.pki import folder as folders
 from secagg.pki import rosters
+from secagg.pki.keys import load_signing
 from secagg.pki.trial import make_trial
 from secagg.receipt import Receipt, result_digest, sign_agreement
 from secagg.roles import Sum
@@ -53,6 +56,24 @@ def test_a_good_receipt_holds_against_the_pinned_roster(secagg: Secagg, made: Pa
     assert "community, energy, urban" in done.out
     line = secagg("receipt", "verify", receipt, "--identity", made / "energy", "--json").lines[0]
     assert (line["valid"], line["included"], line["agreed_by"]) == (True, list(CLIENTS), ["alpha", "beta"])
+
+
+def test_a_receipt_of_an_earlier_epoch_holds_against_the_roster_that_was_pinned_then(
+    secagg: Secagg, made: Path, receipt: Path, tmp_path: Path
+) -> None:
+    pki = Path(shutil.copytree(made, tmp_path / "later"))
+    first = rosters.read(pki / "roster.signed")
+    signed = rosters.next_epoch(first.roster, without=["beta"])
+    for place in pki.glob("*/organisation.pem"):
+        if place.parent.name != "beta":
+            signed = rosters.sign(signed, load_signing(place, "organisation key"))
+    folders.pin(pki / "energy", signed, signed.roster.hash, pki / "new")
+    done = secagg("receipt", "verify", receipt, "--identity", pki / "energy")
+    assert done.status == 0, done.err
+    shutil.rmtree(pki / "energy" / folders.EARLIER)
+    refused = secagg("receipt", "verify", receipt, "--identity", pki / "energy")
+    assert refused.status == 3
+    assert refused.err.count("RC-C1") == 1
 
 
 def test_a_roster_file_is_taken_with_its_hash_or_with_a_warning(secagg: Secagg, made: Path, receipt: Path) -> None:

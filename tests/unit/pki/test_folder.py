@@ -134,7 +134,7 @@ def test_a_certificate_of_another_party_is_refused(pki: Path, now: datetime) -> 
 
 def test_a_peer_is_known_by_its_certificate(made: Path, now: datetime) -> None:
     hub = load_tls(load_identity(made / "hub", now=now), now=now)
-    assert hub.peer((made / "energy" / "keys" / "certificate.pem").read_bytes()) == "energy"
+    assert hub.peer((made / "energy" / "keys" / "certificate.pem").read_bytes(), load_identity(made / "hub", now=now).roster) == "energy"
 
 
 @pytest.mark.check("TL-C1")
@@ -142,7 +142,7 @@ def test_a_peer_is_known_by_its_certificate(made: Path, now: datetime) -> None:
 def test_a_peer_whose_certificate_names_no_party_is_refused(made: Path, now: datetime, pem: bytes | None) -> None:
     hub = load_tls(load_identity(made / "hub", now=now), now=now)
     with pytest.raises(InvalidMessage, match="TL-C1"):
-        hub.peer((made / "hub" / "ca.pem").read_bytes() if pem is None else pem)
+        hub.peer((made / "hub" / "ca.pem").read_bytes() if pem is None else pem, load_identity(made / "hub", now=now).roster)
 
 
 def renewed(pki: Path, party: str, now: datetime) -> tuple[Authority, SignedRoster]:
@@ -210,11 +210,37 @@ def test_a_revoked_party_is_out_of_the_roster_and_its_certificate_out_of_tls(pki
     folders.install(pki / "hub", pki / "ca" / "revoked.crl", now=now)
     hub = load_tls(load_identity(pki / "hub", now=now), now=now)
     with pytest.raises(InvalidMessage, match="TL-C2") as refused:
-        hub.peer((pki / "urban" / "keys" / "certificate.pem").read_bytes())
+        hub.peer((pki / "urban" / "keys" / "certificate.pem").read_bytes(), signed.roster)
     assert refused.value.culprits == ("urban",)
-    assert hub.peer((pki / "energy" / "keys" / "certificate.pem").read_bytes()) == "energy"
+    assert hub.peer((pki / "energy" / "keys" / "certificate.pem").read_bytes(), signed.roster) == "energy"
     with pytest.raises(ConfigError, match="revoked"):
         folders.pin(pki / "urban", signed, signed.roster.hash, pki / "new")
+
+
+@pytest.mark.check("TL-C3")
+def test_the_certificate_of_renewed_keys_supersedes_the_one_before(pki: Path, now: datetime) -> None:
+    old = (pki / "energy" / "keys" / "certificate.pem").read_bytes()
+    authority, signed = renewed(pki, "energy", now)
+    new = authority.bundle(authority.issue(Request.read(pki / "energy" / "request.json"), now=now))
+    hub = load_tls(load_identity(pki / "hub", now=now), now=now)
+    before = load_identity(pki / "hub", now=now).roster
+    assert hub.peer(old, before) == "energy"
+    for superseded, roster in ((new, before), (old, signed.roster)):
+        with pytest.raises(InvalidMessage, match="TL-C3: the TLS certificate of energy is for other keys"):
+            hub.peer(superseded, roster)
+    assert hub.peer(new, signed.roster) == "energy"
+
+
+def test_a_folder_keeps_the_rosters_it_has_pinned(pki: Path, now: datetime) -> None:
+    _, signed = renewed(pki, "energy", now)
+    first = folders.pinned(pki / "urban")
+    for _ in range(2):
+        folders.pin(pki / "urban", signed, signed.roster.hash, pki / "new")
+    assert [roster.hash for roster in folders.pinned_rosters(pki / "urban")] == [signed.roster.hash, first.hash]
+    kept = pki / "urban" / folders.EARLIER / first.hash.hex()
+    kept.write_bytes(signed.to_bytes())
+    with pytest.raises(ConfigError, match="RO-C4"):
+        folders.pinned_rosters(pki / "urban")
 
 
 def test_a_revocation_list_of_another_authority_is_refused(pki: Path, tmp_path: Path, now: datetime) -> None:
