@@ -27,6 +27,10 @@ SUITE = (
     Benchmark("pairwise", ("--part", "client", "--values", "1e7", "--repeats", "3")),
     Benchmark("pairwise", ("--part", "complete"), ("--part", "complete")),
     Benchmark("pairwise", ("--part", "growth", "--cohorts", "100,300"), ("--part", "growth")),
+    Benchmark(
+        "flower_secagg", ("--clients", "21", "--values", "1e6", "--repeats", "3"), ("--clients", "21", "--values", "1e7", "--repeats", "3")
+    ),
+    Benchmark("flower_secagg", ("--clients", "100", "--neighbours", "20", "--repeats", "1")),
     Benchmark("transport", ("--repeats", "5")),
     Benchmark("rounds", ("--repeats", "5"), ("--repeats", "15")),
 )
