@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
-from flwr.app.message_type import MessageType
 from flwr.client.mod.secure_aggregation.secaggplus_mod import secaggplus_mod
 from flwr.common import Code, FitIns, FitRes, Status, ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFIGS, Key, Stage
@@ -117,7 +116,7 @@ def ours(update: np.ndarray, clients: int, gone: set[int]) -> tuple[float, float
     names = {f"client-{index:0{len(str(clients - 1))}d}" for index in range(len(gone))}
     plan = pairwise.Plan(clients=clients, clip=float(np.linalg.norm(update)) * 1.01, bits=BITS, max_weight=1, ring_bits=32, rotation=True)
     meter = Meter()
-    result = simulate(plan, [{"adapter": update}] * clients, drop={index: "pairwise/Masked" for index in range(len(gone))}, observer=meter)
+    result = simulate(plan, [{"adapter": update}] * clients, drop=dict.fromkeys(range(len(gone)), "pairwise/Masked"), observer=meter)
     spent: dict[str, float] = {}
     for (party, step), cost in meter.spent.items():
         # Flower's client neither gets the model nor a receipt here.
