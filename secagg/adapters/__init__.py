@@ -8,6 +8,6 @@
       └─▶ Result: the mean, who is in it, the receipt
 ```
 
-`bag`, `party` and `relay` know no framework: docs/guide/own-stack.md joins a stack of your own with them. `flower` and
-`transformers` are such joints; each loads its framework when it is imported, not before.
+`bag`, `party` and `relay` know no framework: docs/guide/own-stack.md joins a stack of your own with them. `flower`,
+`nvflare` and `transformers` are such joints; each loads its framework when it is imported, not before.
 """

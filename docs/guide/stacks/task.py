@@ -32,7 +32,7 @@ def fit(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
         loss = nn.functional.cross_entropy(model(x), y)
         loss.backward()
         optimiser.step()
-    return float(loss)
+    return float(loss.detach())
 
 
 def loss_of(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
