@@ -1,0 +1,89 @@
+"""`secagg fence`: look through text for blocked phrases, or take them out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from secagg.cli.options import Json
+from secagg.cli.output import FAILED, begin
+
+if TYPE_CHECKING:
+    from secagg.filters.fence import Fence
+
+app = typer.Typer(no_args_is_help=True, help="The fence: what is blocked does not come out, however it is spelled.")
+
+_Lists = Annotated[list[Path] | None, typer.Option("--phrases", "-p", help="Block list, one phrase a line; found in every disguise.")]
+_Words = Annotated[
+    list[Path] | None, typer.Option("--words", "-w", help="Block list, one phrase a line; found between word boundaries only.")
+]
+_Shapes = Annotated[list[str] | None, typer.Option("--shape", "-s", help="Personal numbers: mobile, identity or plate.")]
+
+
+@app.callback()
+def group() -> None:
+    """Block lists are UTF-8 text, one phrase a line; lines that begin with # are left out."""
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="Text, one caption or answer a line; - for standard input.")],
+    phrases: _Lists = None,
+    words: _Words = None,
+    shape: _Shapes = None,
+    as_json: Json = False,
+) -> None:
+    """List the lines that hold something blocked: place and rule, never the text. Exit status 1 if there are any."""
+    out = begin(as_json)
+    fence = _fence(phrases, words, shape)
+    lines = _lines(file)
+    found = [(number, hit) for number, line in enumerate(lines, 1) for hit in fence.check(line)]
+    if found:
+        rows = [(number, hit.start + 1, hit.end - hit.start, hit.rule) for number, hit in found]
+        out.table(f"{file}: {len(found)} found", ["line", "column", "characters", "rule"], rows)
+    else:
+        out.say(f"{file}: nothing blocked in {len(lines)} lines")
+    for number, hit in found:
+        out.record({"line": number, "column": hit.start + 1, "characters": hit.end - hit.start, "rule": hit.rule})
+    if found:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def clean(
+    file: Annotated[Path, typer.Argument(help="Text, one caption or answer a line; - for standard input.")],
+    phrases: _Lists = None,
+    words: _Words = None,
+    shape: _Shapes = None,
+) -> None:
+    """Write the text to standard output with everything blocked redacted."""
+    fence = _fence(phrases, words, shape)
+    for line in _lines(file):
+        typer.echo(fence.apply(line).text)
+
+
+def _fence(phrases: list[Path] | None, words: list[Path] | None, shapes: list[str] | None) -> Fence:
+    from secagg.errors import ConfigError
+    from secagg.filters.fence import Fence, Phrases, Rule, Shape
+
+    rules: list[Rule] = [
+        *(Phrases.read(path) for path in phrases or ()),
+        *(Phrases.read(path, policy="word") for path in words or ()),
+        *map(Shape, shapes or ()),
+    ]
+    if not rules:
+        raise ConfigError("nothing to block: name a list with --phrases or --words, or a --shape")
+    return Fence(*rules)
+
+
+def _lines(path: Path) -> list[str]:
+    from secagg.errors import ConfigError
+
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return text.removesuffix("\n").split("\n")

@@ -1,0 +1,76 @@
+"""What each policy sees of a character: a string of symbols, character by character, so that text may arrive in any pieces.
+
+| policy | a letter or digit | a separator | an invisible character |
+|---|---|---|---|
+| `robust` | its canonical form, leet and look-alike digits folded | nothing | nothing |
+| `word` | its canonical form; one of a script without word gaps stands alone | a gap | nothing |
+| `shape` | its canonical form, Chinese digits folded | a gap (a blank, a dash, a dot) or a break | nothing |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from secagg.filters.canonical import CanonicalMap
+
+GAP = " "
+"""Between words, and between the digits of a number."""
+BREAK = "#"
+"""Ends a number."""
+MARK = "█"
+"""Stands for what was redacted; in what goes out it counts as a letter that no phrase has, so nothing joins across it."""
+
+_LEET = str.maketrans("013457@$!l", "oieastasii")
+"""`l` goes where 1 and I go: the three look alike (UTS #39)."""
+_LOOSE = frozenset(" -.·_/()\t,")
+_GAPLESS = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+"""Thai, Lao, Myanmar, Khmer, kana, Han: written without gaps between words."""
+
+
+class Alphabet(dict[int, str]):
+    """Code point to symbols, for `str.translate`; filled as characters are met."""
+
+    def __init__(self, symbols: Callable[[str], str]) -> None:
+        super().__init__()
+        self._symbols = symbols
+
+    def __missing__(self, point: int) -> str:
+        mapped = self._symbols(chr(point))
+        self[point] = mapped
+        return mapped
+
+
+def robust() -> Alphabet:
+    """Letters and digits only: what stands between them hides nothing."""
+    canonical = CanonicalMap("han")
+
+    def symbols(character: str) -> str:
+        if character in "@$!":
+            return character.translate(_LEET)
+        return "".join(c for c in canonical.char(character) if c.isalnum()).translate(_LEET)
+
+    return Alphabet(symbols)
+
+
+def word() -> Alphabet:
+    """Words with gaps; a character of a script without gaps is a word of its own."""
+    canonical = CanonicalMap("han")
+
+    def one(c: str) -> str:
+        if not c.isalnum():
+            return GAP
+        return f"{GAP}{c}{GAP}" if any(low <= ord(c) <= high for low, high in _GAPLESS) else c
+
+    return Alphabet(lambda character: "".join(map(one, canonical.char(character))))
+
+
+def shape() -> Alphabet:
+    """Digits, letters, gaps within a number, and breaks that end one."""
+    canonical = CanonicalMap("han", "numerals")
+
+    def one(c: str) -> str:
+        if c.isalnum():
+            return c
+        return GAP if c in _LOOSE else BREAK
+
+    return Alphabet(lambda character: "".join(map(one, canonical.char(character))))

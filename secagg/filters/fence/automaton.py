@@ -1,0 +1,138 @@
+"""Aho–Corasick [AC75] over symbols: which phrases end here, and how much of one may have begun.
+
+A node is a prefix of a phrase. Edges stand in one dictionary keyed by (node, symbol), failure links and lengths in flat arrays, so 65,000
+phrases take tens of megabytes. Phrases of the `word` policy begin and end with a gap, and a gap after a gap changes nothing.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from secagg.errors import ConfigError
+from secagg.filters.fence.alphabet import GAP, Alphabet
+
+SHIFT = 21
+"""Bits of a code point."""
+
+
+class Found(NamedTuple):
+    """A phrase that has just ended: `length` counted symbols back from here, of which the last `tail` are its right boundary."""
+
+    length: int
+    tail: int
+    rule: int
+
+
+class Automaton:
+    """Phrases as a deterministic machine.
+
+    Args:
+        phrases: (phrase, index of its rule).
+        alphabet: what a character is to the policy.
+        gaps: the `word` policy; phrases stand between gaps.
+
+    Raises:
+        ConfigError: a phrase without a letter or digit: it would be found everywhere.
+    """
+
+    def __init__(self, phrases: Iterable[tuple[str, int]], alphabet: Alphabet, *, gaps: bool) -> None:
+        self.alphabet = alphabet
+        self.gaps = gaps
+        self.edges: dict[int, int] = {}
+        self.fail = array("i", [0])
+        self.depth = array("i", [0])
+        self.longest = array("i", [0])
+        """Length of the longest phrase that ends in a node or in a suffix of it; 0 if none does: the node is alive."""
+        self.rule = array("i", [-1])
+        self._gapped = bytearray([0])
+        self._parents = array("i", [-1])
+        self._labels = array("i", [0])
+        for phrase, rule in phrases:
+            self._add(phrase, rule)
+        self._link()
+        self.start = self.edges.get(ord(GAP), 0) if gaps else 0
+
+    def _add(self, phrase: str, rule: int) -> None:
+        symbols = self.symbols(phrase)
+        if not symbols.strip(GAP):
+            raise ConfigError(f"a phrase of {len(phrase)} characters has no letter or digit: it would be found everywhere; take it out")
+        if self.gaps:
+            symbols = f"{GAP}{GAP.join(symbols.split())}{GAP}"
+        node = 0
+        for symbol in map(ord, symbols):
+            key = node << SHIFT | symbol
+            child = self.edges.get(key)
+            if child is None:
+                child = len(self.fail)
+                self.edges[key] = child
+                self.fail.append(0)
+                self.depth.append(self.depth[node] + 1)
+                self.longest.append(0)
+                self.rule.append(-1)
+                self._gapped.append(symbol == ord(GAP))
+                self._parents.append(node)
+                self._labels.append(symbol)
+            node = child
+        self.longest[node] = len(symbols)
+        self.rule[node] = rule
+
+    def _link(self) -> None:
+        """Failure links, shallow nodes first."""
+        self.phrase_ends = bytes(map(bool, self.longest))
+        for node in sorted(range(1, len(self.fail)), key=self.depth.__getitem__):
+            parent, symbol = self._parents[node], self._labels[node]
+            if not parent:
+                continue
+            link = self._next(self.fail[parent], symbol)
+            self.fail[node] = link
+            if not self.longest[node] and self.longest[link]:
+                self.longest[node], self.rule[node] = self.longest[link], self.rule[link]
+        del self._parents, self._labels
+
+    def _next(self, node: int, symbol: int) -> int:
+        get = self.edges.get
+        while (target := get(node << SHIFT | symbol)) is None:
+            if not node:
+                return 0
+            node = self.fail[node]
+        return target
+
+    def symbols(self, text: str) -> str:
+        """What the policy sees of `text`."""
+        return text.translate(self.alphabet)
+
+    def step(self, state: int, symbol: str) -> tuple[int, bool]:
+        """The next state, and whether the symbol counts (a gap after a gap does not)."""
+        if symbol == GAP and self._gapped[state]:
+            return state, False
+        return self._next(state, ord(symbol)), True
+
+    def found(self, state: int) -> Found | None:
+        """The longest phrase that ends here."""
+        length = self.longest[state]
+        if not length:
+            return None
+        return Found(length - 1, 1, self.rule[state]) if self.gaps else Found(length, 0, self.rule[state])
+
+    def live(self, state: int) -> int:
+        """Counted symbols of the longest beginning of a phrase that ends here, without its left boundary."""
+        return self.depth[state] - self.gaps if state else 0
+
+    def suspects(self, symbols: str) -> bool:
+        """Whether any phrase is found: one dictionary look-up a symbol."""
+        get, fail, longest, gapped = self.edges.get, self.fail, self.longest, self._gapped
+        state, gaps = self.start, self.gaps
+        for symbol in map(ord, symbols + GAP if gaps else symbols):
+            if gaps and symbol == 32 and gapped[state]:
+                continue
+            while (target := get(state << 21 | symbol)) is None:
+                if not state:
+                    target = 0
+                    break
+                state = fail[state]
+            state = target
+            if longest[state]:
+                return True
+        return False

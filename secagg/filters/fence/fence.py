@@ -1,0 +1,126 @@
+"""The text fence: finds what is blocked in any text, and redacts, replaces or refuses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, get_args
+
+from secagg.errors import ConfigError
+from secagg.filters.fence import alphabet
+from secagg.filters.fence.alphabet import MARK
+from secagg.filters.fence.automaton import Automaton, Found
+from secagg.filters.fence.rules import Phrases, Rule, Shape, indexed
+from secagg.filters.fence.shapes import ShapeMachine
+
+Action = Literal["redact", "replace", "refuse"]
+
+
+class Machine(Protocol):
+    """A deterministic machine over the symbols of one policy."""
+
+    @property
+    def start(self) -> int: ...
+    def symbols(self, text: str) -> str: ...
+    def step(self, state: int, symbol: str) -> tuple[int, bool]: ...
+    def found(self, state: int) -> Found | None: ...
+    def live(self, state: int) -> int: ...
+    def suspects(self, symbols: str) -> bool: ...
+
+
+class Hit(NamedTuple):
+    """A blocked phrase in a text: the name of its rule, and its place in the original."""
+
+    rule: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """A text that passed the fence, and what was found in it."""
+
+    text: str
+    hits: tuple[Hit, ...]
+
+
+class Fence:
+    """Blocks phrases and personal numbers in text.
+
+    Args:
+        *rules: `Phrases` and `Shape`s.
+        action: `redact` puts four marks in place of what is blocked, `replace` puts `replacement` between marks, `refuse` gives `refusal`
+            instead of the whole text (in a stream: from there on).
+        replacement: for `replace`.
+        refusal: for `refuse`.
+
+    Guarantees:
+        What `apply` and a `StreamFilter` give out holds no blocked phrase in any disguise that its policy covers, where a mark (█) put by
+        the fence counts as a letter that no phrase has. A mark in the text that comes in is punctuation like any other.
+
+    Raises:
+        ConfigError: no rule, a phrase without letter or digit, or a replacement or refusal that is itself blocked.
+    """
+
+    def __init__(
+        self,
+        *rules: Rule,
+        action: Action = "redact",
+        replacement: str = "removed",
+        refusal: str = "This answer was withheld.",
+    ) -> None:
+        if not rules:
+            raise ConfigError("a fence needs at least one rule")
+        if action not in get_args(Action):
+            raise ConfigError(f"action {action!r} is unknown: use {', '.join(get_args(Action))}")
+        self.rules = rules
+        self.names = tuple(rule.name for rule in rules)
+        self.action = action
+        self.refusal = refusal
+        self.mark = f"{MARK}{replacement}{MARK}" if action == "replace" else MARK * 4
+        self.machines = tuple(_machines(rules))
+        said = {"redact": "", "replace": replacement, "refuse": refusal}[action]
+        if hits := self.check(said):
+            raise ConfigError(f"the {action} text is itself blocked by {hits[0].rule!r}: choose another")
+
+    @property
+    def phrases(self) -> int:
+        """How many phrases it blocks."""
+        return sum(len(rule.phrases) for rule in self.rules if isinstance(rule, Phrases))
+
+    def suspects(self, text: str) -> bool:
+        """The quick test: False means that nothing is blocked."""
+        return any(machine.suspects(machine.symbols(text)) for machine in self.machines)
+
+    def check(self, text: str) -> tuple[Hit, ...]:
+        """Everything blocked in `text`, in the order in which it ends; of phrases that end at one place, the longest."""
+        return self._scan(text)[1] if self.suspects(text) else ()
+
+    def apply(self, text: str) -> Fenced:
+        """`text` with the fence's action done to it."""
+        if not self.suspects(text):
+            return Fenced(text, ())
+        out, hits = self._scan(text)
+        if hits and self.action == "refuse":
+            return Fenced(self.refusal, hits)
+        return Fenced(out, hits)
+
+    def apply_all(self, texts: Iterable[str]) -> Iterable[Fenced]:
+        """`apply`, text by text."""
+        return map(self.apply, texts)
+
+    def _scan(self, text: str) -> tuple[str, tuple[Hit, ...]]:
+        from secagg.filters.fence.stream import StreamFilter
+
+        stream = StreamFilter(self)
+        out = stream.feed(text) + stream.flush()
+        return out, tuple(stream.hits)
+
+
+def _machines(rules: tuple[Rule, ...]) -> Iterable[Machine]:
+    if robust := indexed(rules, "robust"):
+        yield Automaton(robust, alphabet.robust(), gaps=False)
+    if word := indexed(rules, "word"):
+        yield Automaton(word, alphabet.word(), gaps=True)
+    if shapes := [(rule.name, index) for index, rule in enumerate(rules) if isinstance(rule, Shape)]:
+        yield ShapeMachine(shapes)

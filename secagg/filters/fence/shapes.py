@@ -1,0 +1,102 @@
+"""Personal numbers by their shape: mobile numbers, resident identity numbers, licence plates, as one small machine.
+
+A shape is a row of character classes. It begins where no letter or digit stands right before it, goes on over gaps (blanks, dashes, dots),
+and is found when something that is no digit or Latin letter follows, or the text ends. The machine is the subset construction, made state
+by state as texts ask for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from secagg.errors import ConfigError
+from secagg.filters.fence.alphabet import BREAK, GAP, shape
+from secagg.filters.fence.automaton import Found
+
+_D = "0123456789"
+_L = "abcdefghijklmnopqrstuvwxyz"
+_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+
+SHAPES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "mobile": (("1", "3456789", *[_D] * 9), ("8", "6", "1", "3456789", *[_D] * 9)),
+    "identity": ((_D[1:], *[_D] * 5, "12", "09", _D, _D, "01", _D, "0123", *[_D] * 4, _D + "x"),),
+    "plate": ((_PROVINCES, _L, *[_D + _L] * 5), (_PROVINCES, _L, *[_D + _L] * 6)),
+}
+"""Name to the rows of classes that have it: Chinese mobile numbers (with 86 or without), GB 11643 identity numbers, GA 36 plates."""
+
+_Places = frozenset[tuple[int, int]]
+_State = tuple[_Places, bool, Found | None]
+
+
+class ShapeMachine:
+    """The chosen shapes as a deterministic machine.
+
+    Raises:
+        ConfigError: a shape that there is none of.
+    """
+
+    start = 0
+
+    def __init__(self, names: Sequence[tuple[str, int]]) -> None:
+        self.alphabet = shape()
+        self._rows: list[tuple[tuple[str, ...], int]] = []
+        for name, rule in names:
+            if name not in SHAPES:
+                raise ConfigError(f"shape {name!r} is unknown: use {', '.join(sorted(SHAPES))}")
+            self._rows += [(row, rule) for row in SHAPES[name]]
+        self._states: list[_State] = [(frozenset(), False, None)]
+        self._ids: dict[_State, int] = {self._states[0]: 0}
+        self._steps: dict[tuple[int, str], tuple[int, bool]] = {}
+        self._suspect = re.compile(r"[0-9](?:[^0-9]?[0-9]){3}|[" + _PROVINCES + r"] *[a-z]")
+
+    def symbols(self, text: str) -> str:
+        """What the machine sees of `text`."""
+        return text.translate(self.alphabet)
+
+    def step(self, state: int, symbol: str) -> tuple[int, bool]:
+        """The next state, and whether the symbol counts (gaps and breaks do not)."""
+        key = (state, symbol)
+        known = self._steps.get(key)
+        if known is None:
+            known = self._make(state, symbol)
+            if len(self._steps) < 1 << 20:  # symbols that no shape has would otherwise fill memory
+                self._steps[key] = known
+        return known
+
+    def _make(self, state: int, symbol: str) -> tuple[int, bool]:
+        places, joined, _ = self._states[state]
+        solid = symbol not in (GAP, BREAK)
+        inner = symbol in _D or symbol in _L
+        ended = None
+        if not inner:
+            complete = [row for row, at in places if at == len(self._rows[row][0])]
+            if complete:
+                longest = max(complete, key=lambda row: len(self._rows[row][0]))
+                ended = Found(len(self._rows[longest][0]) + solid, int(solid), self._rows[longest][1])
+        if symbol == GAP:
+            following = frozenset((row, at) for row, at in places if at < len(self._rows[row][0]))
+        else:
+            begun = set() if joined and inner else {(row, 0) for row in range(len(self._rows))}
+            following = frozenset(
+                (row, at + 1) for row, at in places | begun if at < len(self._rows[row][0]) and symbol in self._rows[row][0][at]
+            )
+        return self._number((following, inner, ended)), solid
+
+    def _number(self, state: _State) -> int:
+        if state not in self._ids:
+            self._ids[state] = len(self._states)
+            self._states.append(state)
+        return self._ids[state]
+
+    def found(self, state: int) -> Found | None:
+        """The shape that has just been completed."""
+        return self._states[state][2]
+
+    def live(self, state: int) -> int:
+        """Counted symbols of the longest shape that may have begun."""
+        return max((at for _, at in self._states[state][0]), default=0)
+
+    def suspects(self, symbols: str) -> bool:
+        """Whether there is enough of a number to look closely."""
+        return self._suspect.search(symbols) is not None

@@ -1,0 +1,130 @@
+"""The text fence: disguises are found, harmless text is left alone, nothing joins across a mark."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secagg.errors import ConfigError
+from secagg.filters.fence import Fence, Phrases, Shape
+
+FALCON = Fence(Phrases("projects", ("project falcon", "三级片")))
+MARK = "████"
+
+
+@pytest.mark.parametrize(
+    "disguised",
+    [
+        "PROJECT Falcon",
+        "ｐｒｏｊｅｃｔ　ｆａｌｃｏｎ",
+        "pro\u200bject fal\u2060con",
+        "p r o j e c t f a l c o n",
+        "p.r-o_j*e~c/t|falcon",
+        "рrоjесt fаlсоn",
+        "pr0j3ct f@lc0n",
+        "ⓟⓡⓞⓙⓔⓒⓣ ⓕⓐⓛⓒⓞⓝ",
+        "𝐩𝐫𝐨𝐣𝐞𝐜𝐭 𝔣𝔞𝔩𝔠𝔬𝔫",
+        "pröjéct fàlcôn",
+        "p\u0336r\u0336o\u0336j\u0336e\u0336c\u0336t\u0336 falcon",
+        "project\n\nfalcon",
+        "proj🙂ect fal🙂con",
+        "ᴘʀᴏᴊᴇᴄᴛ ꜰᴀʟᴄᴏɴ",
+        "三·級·片",
+        "三 级\u3000片",
+    ],
+)
+def test_a_phrase_is_found_in_every_disguise_of_the_robust_policy(disguised):
+    fenced = FALCON.apply(f"a {disguised} b")
+    assert fenced.text.startswith(f"a {MARK}")
+    assert [hit.start for hit in fenced.hits] == [2]
+    assert FALCON.apply(f"a {'x'.join(disguised)} b").hits == (), "the harness must be able to miss"
+
+
+@pytest.mark.parametrize("text", ["", "a projection of falcons", "falcon project", "三级跳", "█"])
+def test_harmless_text_is_returned_as_it_came(text):
+    assert FALCON.apply(text).text is text
+
+
+def test_a_word_is_found_between_word_boundaries_only():
+    fence = Fence(Phrases("words", ("ass", "你好", "kill bill"), "word"))
+    assert fence.apply("class assassin ass. ASS").text == f"class assassin {MARK}. {MARK}"
+    assert fence.apply("他说你好吗").text == f"他说{MARK}吗"
+    assert fence.apply("Kill --  Bill").text == MARK
+    assert fence.apply("ass你").text == f"{MARK}你"
+    assert Fence(Phrases("words", ("ass",))).apply("class").text == f"cl{MARK}"
+
+
+@pytest.mark.parametrize(
+    ("text", "fenced"),
+    [
+        ("电话１３８-００１３-８０００。", f"电话{MARK}。"),
+        ("call 13800138000 5", f"call {MARK} 5"),
+        ("2138001380001", "2138001380001"),
+        ("一三八〇〇一三八〇〇〇", MARK),
+        ("id 11010119900307461X", f"id {MARK}"),
+        ("110 13800138000", f"110 {MARK}"),
+        ("粤B·12345 停", f"{MARK} 停"),
+    ],
+)
+def test_personal_numbers_are_found_by_shape(text, fenced):
+    assert Fence(Shape("mobile"), Shape("identity"), Shape("plate")).apply(text).text == fenced
+
+
+def test_phrases_that_overlap_are_redacted_together():
+    fence = Fence(Phrases("all", ("110", "abc", "cde")), Shape("identity"))
+    assert fence.apply("x abcde").text == f"x {MARK}"
+    assert fence.apply("110101199003074610").text == MARK, "the rest of a number would give most of it away"
+
+
+def test_replacement_and_refusal_say_what_was_configured():
+    rule = Phrases("all", ("secret",))
+    assert Fence(rule, action="replace", replacement="customer").apply("a secret b").text == "a █customer█ b"
+    assert Fence(rule, action="refuse", refusal="No.").apply("a secret b").text == "No."
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Fence,
+        lambda: Fence(Phrases("all", ("...",))),
+        lambda: Phrases("all", ()),
+        lambda: Phrases("all", ("a",), "loose"),  # type: ignore[arg-type]
+        lambda: Phrases("all", ("a" * 1001,)),
+        lambda: Fence(Shape("face")),
+        lambda: Fence(Phrases("all", ("secret",)), action="replace", replacement="S3CRET"),
+        lambda: Fence(Phrases("all", ("secret",)), action="shout"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_fence_that_cannot_hold_is_refused(make):
+    with pytest.raises(ConfigError):
+        make()
+
+
+def test_a_line_without_letters_is_refused_with_its_number(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("# names\n\nfalcon\n---\n")
+    with pytest.raises(ConfigError, match="line 4"):
+        Phrases.read(path)
+    path.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(ConfigError, match=r"list\.txt"):
+        Phrases.read(path)
+
+
+SMALL = Fence(Phrases("robust", ("aba", "bb", "cab")), Phrases("words", ("ca", "ab ca"), "word"), Shape("mobile"))
+TEXTS = st.text(alphabet="aabbcc AB.\u200b一1380█", max_size=24) | st.text(max_size=12)
+
+
+@given(TEXTS)
+def test_what_comes_out_holds_nothing_blocked(text):
+    """The mark is read as a letter that no phrase has."""
+    assert SMALL.check(SMALL.apply(text).text.replace("████", "ꙮ")) == ()
+
+
+@given(TEXTS)
+def test_the_automaton_finds_what_a_plain_search_finds(text):
+    seen = SMALL.machines[0].symbols(text)
+    ends = {seen.find(p, at) + len(p) for p in ("aba", "bb", "cab") for at in range(len(seen)) if seen.startswith(p, at)}
+    assert bool(ends) == any(hit.rule == "robust" for hit in SMALL.check(text))
+    words = f" {' '.join(SMALL.machines[1].symbols(text).split())} "
+    assert (" ca " in words) == any(hit.rule == "words" for hit in SMALL.check(text))
