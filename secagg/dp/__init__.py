@@ -1,0 +1,6 @@
+"""Differential privacy: what a sum, or a model trained on it, may say about one record, one customer or one organisation.
+
+    accountant   ε of noisy steps, by privacy loss distributions, checked against Rényi divergences
+
+Stands beside the protocols: nothing here knows a message or a socket.
+"""

@@ -1,0 +1,189 @@
+"""What noisy steps cost: ε at a δ, by privacy loss distributions, checked against an independent bound by Rényi divergences.
+
+    steps ──▶ privacy loss distribution ──▶ ε (reported)
+          └─▶ Rényi divergences ──────────▶ ε (an upper bound of its own: the two must agree)
+
+Both come from Google's dp-accounting. An accountant that approximates by the central limit theorem is not offered: it can state less
+than is spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import isfinite
+from typing import Any, Literal
+
+from secagg.errors import ConfigError
+
+Unit = Literal["record", "customer", "organisation"]
+"""Whose presence or absence the guarantee hides: one caption, everything of one user id, or everything of one party."""
+
+DISAGREE = 0.15
+"""Part of the larger ε by which the two bounds may differ."""
+
+SMALL = 0.25
+"""Difference in ε that is no disagreement: for a few steps or a small ε the Rényi bound is loose in this order."""
+
+_MOST_NOISE, _STEP = 1e4, 1e-4
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Steps:
+    """Gaussian noise on clipped sums of Poisson samples, so many times.
+
+    Args:
+        count: how often.
+        noise_multiplier: standard deviation of the noise in units of the clip (σ).
+        sampling: probability with which each unit is in a step; 1 for a sum over all.
+
+    Raises:
+        ConfigError: a number out of its range.
+    """
+
+    count: int
+    noise_multiplier: float
+    sampling: float = 1.0
+
+    def __post_init__(self) -> None:
+        if type(self.count) is not int or self.count < 1:
+            raise ConfigError(f"count={self.count!r}: steps are counted from 1")
+        if not isfinite(self.noise_multiplier) or self.noise_multiplier <= 0:
+            raise ConfigError(f"noise_multiplier={self.noise_multiplier}: a positive number; without noise there is no guarantee")
+        if not 0 < self.sampling <= 1:
+            raise ConfigError(f"sampling={self.sampling}: a probability above 0 and up to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantee:
+    """(ε, δ) for one unit, under adding or removing it.
+
+    Attributes:
+        epsilon: by privacy loss distributions; rounded up in every place where it is rounded.
+        delta: the probability with which more may be lost.
+        rdp_epsilon: the bound by Rényi divergences, which was the check.
+    """
+
+    unit: Unit
+    epsilon: float
+    delta: float
+    rdp_epsilon: float
+
+    def __str__(self) -> str:
+        return f"ε = {self.epsilon:.4g} at δ = {self.delta:g} for one {self.unit}"
+
+
+def account(steps: Sequence[Steps], *, delta: float, unit: Unit) -> Guarantee:
+    """The guarantee that all `steps` together leave to one unit.
+
+    Guarantees:
+        Holds for whoever sees every noisy sum, in any order and chosen adaptively, under adding or removing one unit, if units are
+        sampled independently (Poisson) and the noise is Gaussian and fresh. [Koskela et al. 2020; Doroshenko et al. 2022;
+        Mironov 2017; Mironov, Talwar and Zhang 2019]
+
+    Raises:
+        ConfigError: a δ outside of (0, 1), or two bounds that disagree: then a figure is wrong, and none is stated.
+    """
+    if not 0 < delta < 1:
+        raise ConfigError(f"delta={delta}: between 0 and 1, and well under one in the number of units")
+    merged = _merged(steps)
+    if not merged:
+        return Guarantee(unit, 0.0, delta, 0.0)
+    epsilon, rdp = _by_loss_distribution(merged, delta), _by_renyi(merged, delta)
+    check_agreement(epsilon, rdp)
+    return Guarantee(unit, epsilon, delta, rdp)
+
+
+def check_agreement(epsilon: float, rdp: float) -> None:
+    """Raise ConfigError where the two bounds differ by more than DISAGREE of the larger, beyond what is SMALL.
+
+    The Rényi bound holds by itself, so it can be the larger one only; how much larger is known for the usual parameters.
+    """
+    apart = abs(rdp - epsilon)
+    if epsilon > rdp * (1 + 1e-3) + 1e-6 or (apart > SMALL and apart > DISAGREE * max(rdp, epsilon)):
+        raise ConfigError(
+            f"the accountants disagree: ε = {epsilon:.4g} by privacy loss distributions, {rdp:.4g} by Rényi divergences;"
+            f" more than {DISAGREE:.0%} apart, so neither is stated: account parts of the task apart, or change the noise"
+        )
+
+
+def noise_for(
+    target_epsilon: float, *, delta: float, count: int, sampling: float = 1.0, spent: Sequence[Steps] = (), unit: Unit = "record"
+) -> float:
+    """The smallest noise multiplier, to 0.1 %, with which `count` further steps after `spent` stay within `target_epsilon` at `delta`.
+
+    Raises:
+        ConfigError: no noise is enough, because `spent` has used the budget up, or a number out of its range.
+    """
+    if not isfinite(target_epsilon) or target_epsilon <= 0:
+        raise ConfigError(f"target_epsilon={target_epsilon}: a positive number")
+    used = account(spent, delta=delta, unit=unit).epsilon
+    if used >= target_epsilon:
+        raise ConfigError(f"target_epsilon={target_epsilon}: ε = {used:.4g} is spent already: raise the target, or stop here")
+    # The Rényi bound is quick and never states less: what it asks for is enough, and the loss distribution then lowers it.
+    enough = _bisect(lambda noise: _by_renyi(_merged([*spent, Steps(count, noise, sampling)]), delta), target_epsilon, 1e-2, _MOST_NOISE)
+    return _bisect(
+        lambda noise: _by_loss_distribution(_merged([*spent, Steps(count, noise, sampling)]), delta), target_epsilon, enough / 2, enough
+    )
+
+
+def check_delta(delta: float, units: int) -> None:
+    """Raise ConfigError unless `delta` is under one in `units`: at 1/n a mechanism may publish one unit at random and still comply."""
+    if delta * units >= 1:
+        raise ConfigError(
+            f"delta={delta:g} for {units} units: it must be under 1/{units} = {1 / units:.2g}; 1/(10·{units}) is a usual choice"
+        )
+
+
+def _bisect(epsilon: Callable[[float], float], target: float, low: float, high: float) -> float:
+    """The smallest noise in (low, high] with which `epsilon` is at most `target`. Raises ConfigError if `high` is not enough."""
+    if epsilon(high) > target:
+        raise ConfigError(f"no noise multiplier up to {high:g} keeps ε within {target:g}: fewer steps, or a larger target")
+    while epsilon(low) <= target and low > 1e-3:
+        high, low = low, low / 2
+    while high - low > 1e-3 * high:
+        middle = (low * high) ** 0.5
+        if epsilon(middle) <= target:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _merged(steps: Sequence[Steps]) -> tuple[Steps, ...]:
+    """Steps of the same kind counted together: the order does not matter, and each kind is worked out once."""
+    counts: dict[tuple[float, float], int] = {}
+    for one in steps:
+        kind = (one.noise_multiplier, one.sampling)
+        counts[kind] = counts.get(kind, 0) + one.count
+    return tuple(sorted(Steps(count, noise, sampling) for (noise, sampling), count in counts.items()))
+
+
+@lru_cache(maxsize=256)
+def _by_loss_distribution(steps: tuple[Steps, ...], delta: float) -> float:
+    pld = _library("pld").PLDAccountant(value_discretization_interval=_STEP)
+    return _composed(pld, steps, delta)
+
+
+@lru_cache(maxsize=4096)
+def _by_renyi(steps: tuple[Steps, ...], delta: float) -> float:
+    return _composed(_library("rdp").RdpAccountant(), steps, delta)
+
+
+def _composed(accountant: Any, steps: tuple[Steps, ...], delta: float) -> float:  # noqa: ANN401  # the library has no types
+    events = _library("dp_event")
+    for one in steps:
+        noise = events.GaussianDpEvent(one.noise_multiplier)
+        sampled = noise if one.sampling == 1 else events.PoissonSampledDpEvent(one.sampling, noise)
+        accountant.compose(events.SelfComposedDpEvent(sampled, one.count))
+    return float(accountant.get_epsilon(delta))
+
+
+def _library(part: str) -> Any:  # noqa: ANN401  # the library has no types
+    try:
+        import dp_accounting
+        from dp_accounting import pld, rdp
+    except ImportError as missing:
+        raise ConfigError(f"accounting needs {missing.name}: run `pip install 'secagg[dp]'`") from missing
+    return {"dp_event": dp_accounting, "pld": pld, "rdp": rdp}[part]

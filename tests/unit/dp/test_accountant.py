@@ -1,0 +1,100 @@
+"""ε of noisy steps: reference rows, composition, calibration, and figures that are refused rather than stated."""
+
+from __future__ import annotations
+
+import pytest
+
+from secagg.dp import accountant
+from secagg.dp.accountant import Guarantee, Steps, account, check_agreement, check_delta, noise_for
+from secagg.errors import ConfigError
+
+pytest.importorskip("dp_accounting")
+MNIST = 256 / 60_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sampling", "noise", "count", "epsilon", "rdp"),
+    [
+        (MNIST, 1.3, 3510, 0.8638, 0.9538),
+        (MNIST, 1.1, 14040, 2.3796, 2.5944),
+        (MNIST, 0.7, 10530, 5.6351, 6.3149),
+        (0.01, 1.0, 1000, 1.8282, 2.1014),
+        (1.0, 1.0, 1, 4.3772, 4.7285),
+    ],
+)
+def test_known_mechanisms_cost_what_is_known(sampling, noise, count, epsilon, rdp):
+    found = account([Steps(count, noise, sampling)], delta=1e-5, unit="record")
+    assert found.epsilon == pytest.approx(epsilon, abs=6e-5)
+    assert found.rdp_epsilon == pytest.approx(rdp, abs=6e-5)
+
+
+def test_steps_cost_the_same_in_any_order_and_in_any_parts():
+    whole = account([Steps(4, 2.0), Steps(2, 3.0)], delta=1e-6, unit="organisation")
+    parts = account([Steps(1, 2.0), Steps(2, 3.0), Steps(3, 2.0)], delta=1e-6, unit="organisation")
+    assert whole == parts
+
+
+def test_no_steps_cost_nothing_and_more_steps_cost_more():
+    assert account([], delta=1e-5, unit="record").epsilon == 0
+    one, two = (account([Steps(count, 3.0)], delta=1e-5, unit="record").epsilon for count in (1, 2))
+    assert 0 < one < two
+
+
+@pytest.mark.slow
+def test_the_reported_epsilon_is_never_above_the_check():
+    for noise in (0.8, 2.0, 5.0):
+        found = account([Steps(10, noise)], delta=1e-5, unit="record")
+        assert found.epsilon <= found.rdp_epsilon
+
+
+@pytest.mark.slow
+def test_bounds_that_disagree_are_not_stated(monkeypatch):
+    check_agreement(5.0, 5.8)
+    check_agreement(0.1, 0.3)
+    for epsilon, rdp in ((5.0, 6.0), (5.0, 4.9), (1.0, 2.0)):
+        with pytest.raises(ConfigError, match="accountants disagree"):
+            check_agreement(epsilon, rdp)
+    monkeypatch.setattr(accountant, "_by_renyi", lambda steps, delta: 1.0)  # an accountant that states too little
+    with pytest.raises(ConfigError, match="accountants disagree"):
+        account([Steps(10, 1.0)], delta=1e-5, unit="record")
+
+
+@pytest.mark.slow
+def test_calibrated_noise_spends_the_target_and_not_more():
+    noise = noise_for(3.0, delta=1e-5, count=20)
+    assert account([Steps(20, noise)], delta=1e-5, unit="record").epsilon <= 3.0
+    assert account([Steps(20, noise * 0.995)], delta=1e-5, unit="record").epsilon > 3.0
+    after = noise_for(3.0, delta=1e-5, count=20, spent=[Steps(5, 4.0)])
+    assert after > noise
+    assert account([Steps(5, 4.0), Steps(20, after)], delta=1e-5, unit="record").epsilon <= 3.0
+
+
+def test_a_budget_that_is_used_up_is_not_stretched():
+    with pytest.raises(ConfigError, match="spent already"):
+        noise_for(1.0, delta=1e-5, count=1, spent=[Steps(10, 1.0)])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Steps(0, 1.0),
+        lambda: Steps(True, 1.0),
+        lambda: Steps(1, 0.0),
+        lambda: Steps(1, float("inf")),
+        lambda: Steps(1, 1.0, 0.0),
+        lambda: Steps(1, 1.0, 1.1),
+        lambda: account([Steps(1, 1.0)], delta=0.0, unit="record"),
+        lambda: account([Steps(1, 1.0)], delta=1.0, unit="record"),
+        lambda: noise_for(0.0, delta=1e-5, count=1),
+        lambda: check_delta(0.001, 1000),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(wrong):
+    with pytest.raises(ConfigError):
+        wrong()
+
+
+def test_a_guarantee_says_for_whom():
+    assert str(Guarantee("customer", 2.5, 1e-6, 2.7)) == "ε = 2.5 at δ = 1e-06 for one customer"
+    check_delta(1e-5, 1000)
