@@ -33,7 +33,9 @@ def serve(file: Annotated[Path, typer.Argument(help="TOML file of the coordinato
     identity = Identity.load(settings.party.identity)
     plan = plans.build(settings.protocol, identity.roster, file)
     kept = ResultFolder(settings.results.folder)
-    done, model = kept.newest(settings.task.name, tensors.read(settings.task.model))
+    first = tensors.read(settings.task.model)
+    layout = tensors.read_layout(settings.task.model, first)
+    done, model = kept.newest(settings.task.name, first)
     with (
         stoppable(),
         start(
@@ -41,6 +43,7 @@ def serve(file: Annotated[Path, typer.Argument(help="TOML file of the coordinato
             settings.hub.address,
             identity=identity,
             model=model,
+            layout=layout,
             base_model=bytes.fromhex(settings.task.base_model or "00" * 32),
             task=settings.task.name,
             aggregators=[Identity.load(folder) for folder in settings.hub.aggregators],

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.encode import note
+from secagg.encode.layout import Layout
 from secagg.encode.tensors import copy_values, refusal, shape_of
 from secagg.errors import ConfigError
 from secagg.pki.files import write_public
@@ -41,6 +43,14 @@ def read_notes(path: Path) -> dict[str, str]:
 
     with safe_open(str(path), framework="np") as file:
         return dict(file.metadata() or {})
+
+
+def read_layout(path: Path, state: State) -> Layout:
+    """The layout that the file's metadata notes for `state`, or that of its tensors alone. Raises ConfigError naming the file."""
+    try:
+        return note.found(read_notes(path), state)
+    except ConfigError as refused:
+        raise ConfigError(f"{path}: {refused}") from refused
 
 
 def write(path: Path, state: Mapping[str, Any], notes: Mapping[str, str]) -> None:

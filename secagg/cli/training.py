@@ -18,7 +18,8 @@ def train(state, round, **options):
 | `examples` | an integer from 1 to the plan's `max_weight`: how much this update counts; nobody but this party learns it          |
 
 A class is called once with the options, and what it returns once a round with `(state, round)`: a base model is loaded once. If the
-function or the object has an attribute `base_model` (bytes, SHA-256 of its frozen weights), rounds over another base are refused.
+function or the object has an attribute `base_model` (bytes, SHA-256 of its frozen weights), rounds over another base are refused; if it
+has an attribute `layout` (`secagg.lora.adapter_layout(model)`), rounds over an adapter of another configuration are refused too.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from typing import Any
 from secagg.cli import tensors
 from secagg.cli.tensors import State
 from secagg.config import Training
+from secagg.encode.layout import Layout
+from secagg.encode.note import in_float32
 from secagg.errors import ConfigError, SecAggError
 
 
@@ -58,6 +61,16 @@ class Trainer:
         if known is None or (isinstance(known, bytes) and len(known) == 32):
             return known
         raise ConfigError(f"{self.settings.callable}.base_model must be 32 bytes, the SHA-256 of the frozen weights")
+
+    @property
+    def layout(self) -> Layout | None:
+        """The layout that this party trains, with what is bound to it (an adapter's configuration, its base), if it is known."""
+        known = getattr(self._call, "layout", None)
+        if known is None:
+            return None
+        if not isinstance(known, Layout):
+            raise ConfigError(f"{self.settings.callable}.layout must be a Layout, for example secagg.lora.adapter_layout(model)")
+        return in_float32(known)  # what the command line sums in
 
     def train(self, model: State, number: int) -> tuple[State, int]:
         """The change that training makes to `model`, and how many examples it saw.

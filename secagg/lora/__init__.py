@@ -54,6 +54,7 @@ _HOME = {
     "find_rule": "rules",
     "freeze": "rules",
     "load_adapter": "state",
+    "save_first": "first",
     "scale_groups": "layout",
     "truncate": "ranks",
 }
@@ -82,6 +83,7 @@ __all__ = [
     "find_rule",
     "freeze",
     "load_adapter",
+    "save_first",
     "scale_groups",
     "truncate",
 ]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.encode.layout import Layout
+from secagg.encode.note import difference, difference_of_tensors
 from secagg.errors import ConfigError, InvalidMessage, MalformedMessage
 from secagg.payload import Payload, join
 from secagg.receipt import model_digest
@@ -94,8 +95,10 @@ class Expectation:
         if (model.layout.digest, model.layout.size, model.digest) != (described.layout, described.values, described.inputs[0].model):
             raise InvalidMessage("TR-M2", "the model that came with the round is not the one that its description names", culprits=blame)
         # > A party takes no round over other tensors than its own (TR-M3).
-        if not self._fits(model.layout):
-            raise InvalidMessage("TR-M3", "the round is over other tensors or bound facts than this party trains", culprits=blame)
+        if (differs := self._difference(model.layout)) is not None:
+            raise InvalidMessage(
+                "TR-M3", f"the round is over another layout than this party trains; they differ in {differs}", culprits=blame
+            )
         # > A party takes no round over another base model than its own (TR-M4).
         if self.base_model is not None and self.base_model != described.base_model:
             theirs, own = described.base_model.hex()[:16], self.base_model.hex()[:16]
@@ -103,8 +106,6 @@ class Expectation:
                 "TR-M4", f"the round is over base model {theirs}…, this party holds {own}…: load the same file", culprits=blame
             )
 
-    def _fits(self, layout: Layout) -> bool:
-        if self.exact is not None and self.exact.digest != layout.digest:
-            return False
-        own = self.tensors
-        return own is None or (own.names, own.shapes, own.dtypes) == (layout.names, layout.shapes, layout.dtypes)
+    def _difference(self, layout: Layout) -> str | None:
+        exact = difference(self.exact, layout) if self.exact is not None else None
+        return exact or (difference_of_tensors(self.tensors, layout) if self.tensors is not None else None)

@@ -18,6 +18,7 @@ with secagg.join(
     aggregator=secagg.Identity.load(HERE / "pki/aggregator"),  # peer mode; leave it out otherwise
     like=adapter_state(train.model),  # rounds over other tensors are refused, and models come as torch tensors
     base_model=train.base_model,
+    layout=train.layout,
     policy=secagg.Policy(min_servers=2),
 ) as session:
     for adapter in session.rounds():

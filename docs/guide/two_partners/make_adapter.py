@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import torch
 from adapter import HERE, load
-from safetensors.torch import save_file
 
-from secagg.lora import adapter_state, base_hash
+from secagg.lora import base_hash, save_first
 
 torch.manual_seed(7)  # LoRA's A is random: drawn once, here, and the same for all
 model, _ = load()
-save_file(adapter_state(model), HERE / "first.safetensors")
+save_first(model, HERE / "first.safetensors")  # with what the tensors do not show: the adapter's configuration, the base
 print(f'base_model = "{base_hash(model).hex()}"')

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from adapter import HERE, load
 
-from secagg.lora import adapter_state, base_hash, load_adapter
+from secagg.lora import adapter_layout, adapter_state, base_hash, load_adapter
 
 
 class Train:
@@ -17,6 +17,7 @@ class Train:
     def __init__(self, data: str, steps: int = 20, learning_rate: float = 0.005, rank: int = 8) -> None:
         self.model, tokenizer = load(rank)
         self.base_model = base_hash(self.model)  # rounds over another base model are refused
+        self.layout = adapter_layout(self.model, base=self.base_model)  # and over an adapter of another configuration
         self.steps, self.learning_rate = steps, learning_rate
         reports = [json.loads(line) for line in (HERE / data).read_text().splitlines()]
         self.inputs = dict(tokenizer([one["text"] for one in reports], padding=True, return_tensors="pt"))

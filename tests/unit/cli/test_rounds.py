@@ -15,6 +15,8 @@ import pytest
 
 import secagg.runtime as runtime
 from secagg.cli import tensors
+from secagg.encode.layout import Layout
+from secagg.encode.note import KEY, written
 from secagg.errors import InvalidMessage, SessionAborted
 from secagg.runtime import Missed, Result
 from secagg.types import PartyId
@@ -120,6 +122,22 @@ def test_the_file_reaches_the_hub_whole(secagg: Secagg, hub: Path, pki: Path, mo
     assert (given["task"], given["base_model"], given["address"]) == ("t", b"\xab" * 32, "127.0.0.1:0")
     assert "community, energy, urban" in done.out
     assert "late (too slow)" in done.out
+
+
+def test_the_layout_that_the_first_model_notes_is_what_the_hub_announces(
+    secagg: Secagg, hub: Path, pki: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = play(monkeypatch, PlayedServer(pki))
+    assert secagg("serve", hub).status == 0
+    assert given["layout"] == Layout.of(FIRST)
+    bound = Layout.of(FIRST, binding={"adapter-config": b"rank 8"})
+    tensors.write(hub.parent / "first.safetensors", FIRST, written(bound))
+    (hub.parent / "results" / "model.safetensors").unlink()
+    assert secagg("serve", hub).status == 0
+    assert given["layout"] == bound
+    tensors.write(hub.parent / "first.safetensors", FIRST, {KEY: "?"})
+    done = secagg("serve", hub)
+    assert (done.status, "first.safetensors: the metadata secagg.layout holds no layout" in done.err) == (2, True)
 
 
 def test_models_means_and_receipts_are_kept_and_the_step_is_the_rate(

@@ -10,11 +10,13 @@ import pytest
 
 from secagg.cli.training import Trainer, TrainingFailed
 from secagg.config import Training
+from secagg.encode.layout import Layout
 from secagg.errors import ConfigError
 
 MODEL = {"a": np.zeros((2, 2), np.float32), "b": np.ones(3, np.float32)}
 MODULE = """
 import numpy as np
+from secagg.encode.layout import Layout
 
 def train(state, round, step=1.0):
     for values in state.values():
@@ -26,6 +28,7 @@ def change(state, round):
 
 class Trainer:
     base_model = bytes(range(32))
+    layout = Layout.of({"a": np.zeros((2, 2), np.float16)}, binding={"adapter-config": b"rank 8"})
 
     def __init__(self, step):
         self.step, self.calls = step, 0
@@ -88,6 +91,16 @@ def test_a_class_is_made_once_and_called_each_round(tmp_path: Path, module: str)
 def test_the_file_knows_the_base_model_better(tmp_path: Path, module: str) -> None:
     assert trainer(tmp_path, module, "Trainer", options={"step": 1.0}, base_model="ab" * 32).base_model == b"\xab" * 32
     assert trainer(tmp_path, module, "train").base_model is None
+
+
+def test_the_layout_that_the_callable_states_is_compared_as_it_is_summed(tmp_path: Path, module: str) -> None:
+    known = trainer(tmp_path, module, "Trainer", options={"step": 1.0}).layout
+    assert known == Layout.of({"a": np.zeros((2, 2), np.float32)}, binding={"adapter-config": b"rank 8"})
+    plain = trainer(tmp_path, module, "train")
+    assert plain.layout is None
+    plain._call.layout = "rank 8"  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="must be a Layout"):
+        _ = plain.layout
 
 
 def test_torch_tensors_go_in_and_bfloat16_comes_back(tmp_path: Path, module: str) -> None:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig
+from safetensors import safe_open
 
 from secagg.encode.layout import Layout
+from secagg.encode.note import difference, found
 from secagg.errors import ConfigError
-from secagg.lora import FFA, ExactProduct, FedIT, PaddedRanks, adapter_layout, adapter_state, base_hash, delta, scale_groups
+from secagg.lora import (
+    FFA,
+    ExactProduct,
+    FedIT,
+    PaddedRanks,
+    adapter_digest,
+    adapter_layout,
+    adapter_state,
+    base_hash,
+    delta,
+    save_first,
+    scale_groups,
+)
 from secagg.lora.rule import Rule
 from tests.unit.lora.models import FAMILIES, adapted, llama, nudged, with_adapter
 
@@ -116,3 +131,14 @@ def test_the_layout_of_a_change_accepts_bf16_parties() -> None:
     assert set(layout.dtypes) == {"float32"}
     assert isinstance(layout, Layout)
     layout.flatten(delta(nudged(old, 1), old))
+
+
+def test_the_first_adapter_is_saved_with_the_layout_that_every_party_expects(tmp_path: Path) -> None:
+    model = adapted()
+    path = tmp_path / "first.safetensors"
+    layout = save_first(model, path)
+    with safe_open(path, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        assert found(file.metadata(), state) == layout == adapter_layout(model)
+    assert adapter_digest(state) == adapter_digest(adapter_state(model))
+    assert difference(layout, adapter_layout(adapted(lora_alpha=3))) == "bound facts: adapter-config"
