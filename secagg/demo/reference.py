@@ -32,7 +32,7 @@ def train_alone(task: Task, company: str, variant: str, *, rounds: int = ROUNDS,
     """One company without the others: the same rounds and steps, nothing averaged."""
     state = task.initial_state()
     for number in range(rounds):
-        state, _ = task.train(company, variant, state, round=number, steps=steps, seed=seed)
+        state, _ = task.train(company, variant, state, round=number, steps=steps, seed=seed, alone=True)
     return state
 
 

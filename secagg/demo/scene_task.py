@@ -59,7 +59,17 @@ class SceneTask:
         config: Mapping[str, object] = json.loads(canonical_config(peft_config(self._adapted)))
         return config
 
-    def train(self, company: str, variant: str, state: State, *, round: int, steps: int, seed: int) -> tuple[State, int]:
+    def train(
+        self,
+        company: str,
+        variant: str,
+        state: State,
+        *,
+        round: int,
+        steps: int,
+        seed: int,
+        alone: bool = False,  # a caption is written word by word: there is no list of answers to know
+    ) -> tuple[State, int]:
         """The weight is the number of captions that the company holds."""
         if company not in COMPANIES:
             raise ConfigError(f"company {company!r} is unknown: use one of {', '.join(COMPANIES)}")

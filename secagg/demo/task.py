@@ -98,8 +98,12 @@ class Task(Protocol):
     def adapter_config(self) -> Mapping[str, object]:
         """What peft knows of the adapter and its tensors do not show (rank, alpha, targets …), as JSON types."""
 
-    def train(self, company: str, variant: str, state: State, *, round: int, steps: int, seed: int) -> tuple[State, int]:
-        """Train `steps` steps from `state` on one company's data; `state` is not changed.
+    def train(
+        self, company: str, variant: str, state: State, *, round: int, steps: int, seed: int, alone: bool = False
+    ) -> tuple[State, int]:
+        """Train `steps` steps from `state` on one company's data; `state` is not changed. `round` counts from 0.
+
+        `alone`: for the comparison with a company that has no partners, which then knows of theirs nothing at all.
 
         Returns the new adapter and the number of examples the company holds, the weight of its delta in the mean.
         """

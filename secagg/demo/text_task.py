@@ -17,14 +17,14 @@ import torch
 
 from secagg.demo.task import VARIANTS, Line, Sample, Scores, State
 from secagg.demo.text_data import Report, read_reports
-from secagg.demo.text_model import LONGEST, Classifier
+from secagg.demo.text_model import DECAY, LEARNING_RATE, LONGEST, Classifier
 from secagg.errors import ConfigError
-from secagg.lora import base_hash, canonical_config
+from secagg.lora import adapter_digest, base_hash, canonical_config
 from secagg.lora.state import peft_config
 
 
 class TextTask:
-    """LoRA (r = 8, query and value: 73,728 values) on all-MiniLM-L6-v2, trained on the CSV files of `folder`.
+    """LoRA (r = 8, all linear maps of the upper two layers: 110,592 values) on all-MiniLM-L6-v2, trained on the CSV files of `folder`.
 
     Raises:
         ConfigError: MiniLM is not installed, or the folder's files do not hold reports (`text_data`).
@@ -37,6 +37,7 @@ class TextTask:
         self._reports = read_reports(folder, seed)
         self._classifier = Classifier(seed)
         self._base = base_hash(self._classifier.model)
+        self._pooled: dict[str, tuple[State, int]] = {}
 
     @property
     def companies(self) -> tuple[str, ...]:
@@ -51,7 +52,7 @@ class TextTask:
     def cannot_claim(self) -> tuple[str, ...]:
         return (
             f"The test set has {len(self._reports.test)} reports: an accuracy is known to ±{self._uncertainty():.2f} (one standard error).",
-            "In the disjoint variant a company alone knows the others' categories by name only, and forgets them while it learns.",
+            "In the disjoint variant a company alone has seen no report of the others' categories: of those it knows the names only.",
             f"A report is read to its first {LONGEST} tokens, and training stops after minutes: the table compares and sets no record.",
             "The reports are public records, written by other people than those who would write them for these companies.",
         )
@@ -69,20 +70,31 @@ class TextTask:
         config: Mapping[str, object] = json.loads(canonical_config(peft_config(self._classifier.model)))
         return config
 
-    def train(self, company: str, variant: str, state: State, *, round: int, steps: int, seed: int) -> tuple[State, int]:
+    def train(
+        self, company: str, variant: str, state: State, *, round: int, steps: int, seed: int, alone: bool = False
+    ) -> tuple[State, int]:
+        """In the rounds all categories compete, for their names are agreed on; a company alone knows its own only, and is better so."""
         _check_variant(variant)
-        return self._learn(self._reports.of(company, variant), state, steps, f"{company}/{variant}/{round}/{seed}")
+        reports = self._reports.of(company, variant)
+        names = tuple(sorted({report.category for report in reports})) if alone else self.categories
+        return self._learn(reports, names, state, f"{company}/{variant}/{round}/{seed}", steps=steps, round=round)
 
     def train_pooled(self, variant: str, state: State, *, round: int, steps: int, seed: int) -> tuple[State, int]:
-        """The pool is the same in both variants: overlapping parts are parts of it."""
+        """The pool is the same in both variants, for overlapping parts are parts of it: it is trained once."""
         _check_variant(variant)
         pool = [report for reports in self._reports.training.values() for report in reports]
-        return self._learn(pool, state, steps, f"pooled/{variant}/{round}/{seed}")
+        label = f"pooled/{round}/{seed}/{steps}/{adapter_digest(state).hex()}"
+        if label not in self._pooled:
+            self._pooled[label] = self._learn(pool, self.categories, state, label, steps=steps, round=round)
+        return self._pooled[label]
 
-    def _learn(self, reports: Sequence[Report], state: State, steps: int, label: str) -> tuple[State, int]:
+    def _learn(
+        self, reports: Sequence[Report], names: Sequence[str], state: State, label: str, *, steps: int, round: int
+    ) -> tuple[State, int]:
         draw = torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(label.encode()).digest()[:7]))
-        texts, categories = [report.text for report in reports], [report.category for report in reports]
-        return self._classifier.train(state, texts, categories, steps=steps, generator=draw), len(reports)
+        examples = [(report.text, report.category) for report in reports]
+        rate = LEARNING_RATE * DECAY**round
+        return self._classifier.train(state, examples, names, steps=steps, rate=rate, generator=draw), len(reports)
 
     def evaluate(self, state: State) -> Scores:
         """Accuracy over all reports, and its mean over categories, which frequent ones cannot carry alone."""

@@ -157,7 +157,7 @@ def test_real_weights_train_score_and_answer(folder: Path) -> None:
     task: Task = TextTask(folder, seed=0)
     start = task.initial_state()
     assert len(start) == 24
-    assert Layout.of(start).size == 73_728
+    assert Layout.of(start).size == 110_592
     assert task.adapter_config()["r"] == 8
     assert len(task.base_hash()) == 32
 
@@ -184,6 +184,25 @@ def test_real_weights_train_score_and_answer(folder: Path) -> None:
     assert all(sample.picture is None and sample.text for sample in shown)
     with pytest.raises(ConfigError, match="variant"):
         task.train("energy", "everything", start, round=1, steps=1, seed=0)
+
+
+@needs_minilm
+def test_what_is_kept_of_the_lower_layers_changes_no_text() -> None:
+    import torch
+
+    from secagg.demo.text_model import Classifier
+    from secagg.lora import load_adapter
+
+    classifier = Classifier(0)
+    load_adapter(classifier.model, {name: value + 0.02 for name, value in classifier.initial.items()})
+    texts = ["gas", "the lamp is dark and does not work at the bridge", "very loud music all night"]
+    tokens = classifier._tokenizer(texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        hidden, mask = classifier.model(**tokens).last_hidden_state, tokens.attention_mask.unsqueeze(-1)
+        whole = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=1)
+        for order in ([0, 1, 2], [2, 0], [1]):
+            kept = classifier.embed([texts[place] for place in order])
+            assert torch.allclose(kept, whole[order], atol=1e-5)
 
 
 @needs_minilm
@@ -222,7 +241,7 @@ def test_three_rounds_on_real_reports_beat_the_base_by_far() -> None:
     assert len(task.categories) == 18
     state = task.initial_state()
     base = task.evaluate(state).headline
-    for number in range(1, 4):
+    for number in range(3):
         trained = [task.train(company, "disjoint", state, round=number, steps=4, seed=0) for company in task.companies]
         state = add(state, mean_delta(state, trained))
     assert task.evaluate(state).headline > base + 0.08

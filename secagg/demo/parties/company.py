@@ -73,7 +73,7 @@ class Company:
         """Train as many steps as in all rounds, with nobody else; says when there is something to score."""
         state = self._task.initial_state()
         for number in range(1, rounds + 1):
-            state, _ = self._task.train(self.name, variant, state, round=number - 1, steps=self._steps, seed=self._seed)
+            state, _ = self._task.train(self.name, variant, state, round=number - 1, steps=self._steps, seed=self._seed, alone=True)
             scored = number % every == 0 or number == rounds
             if scored:
                 save_file(state, self._work / f"model-{variant}-{number}-{self.name}.safetensors")
