@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from secagg.lora.change import apply_delta, delta
     from secagg.lora.fedsb import FedSB, attach_cores
     from secagg.lora.fingerprint import adapter_digest, base_hash
+    from secagg.lora.first import save_first
     from secagg.lora.layout import adapter_layout, scale_groups
     from secagg.lora.linearity import Linearity, averaging_error
     from secagg.lora.product import ExactProduct
