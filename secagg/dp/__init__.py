@@ -1,6 +1,7 @@
 """Differential privacy: what a sum, or a model trained on it, may say about one record, one customer or one organisation.
 
     accountant    ε of noisy steps, by privacy loss distributions, checked against Rényi divergences
+    budget        what was spent of one party's data, on disk, with a hard stop at the limit
     distributed   ε of integer noise that parties add before a secure sum: scale, sensitivity, who knows how much of it
 
 Stands beside the protocols: nothing here knows a message or a socket.

@@ -1,0 +1,73 @@
+"""`secagg budget`: how much may be told about a data set, and how much was."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from secagg.cli.options import Json
+from secagg.cli.output import begin
+
+app = typer.Typer(no_args_is_help=True, help="Privacy budgets: what may be released about a data set in all, and what was.")
+
+_File = Annotated[Path, typer.Argument(help="The party's budget ledger, a SQLite file.")]
+
+
+@app.command("set")
+def set_(
+    file: _File,
+    data: Annotated[str, typer.Option(help="Name of the data set that the budget is for.")],
+    epsilon: Annotated[float, typer.Option(help="ε for everything that is ever released about the data.")],
+    units: Annotated[int, typer.Option(help="Records, customers or organisations in the data.")],
+    unit: Annotated[str, typer.Option(help="Whose presence is hidden: record, customer or organisation.")] = "record",
+    delta: Annotated[float | None, typer.Option(help="δ; by default a tenth of one in the number of units.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Set the budget of a data set, or move its limit; what was spent stays spent."""
+    from secagg.dp.budget import Budget, BudgetLedger
+
+    out = begin(as_json)
+    budget = Budget(unit, units, epsilon, delta if delta is not None else 0.1 / max(units, 1))  # type: ignore[arg-type]  # it is checked
+    with BudgetLedger(file) as ledger:
+        ledger.allow(data, budget)
+    out.say(f"{data}: ε = {budget.epsilon:g} at δ = {budget.delta:g} for one {budget.unit} of {budget.units}.")
+    out.record({"data": data, "unit": budget.unit, "units": budget.units, "epsilon": budget.epsilon, "delta": budget.delta})
+
+
+@app.command("show")
+def show(file: _File, as_json: Json = False) -> None:
+    """Limits, totals and every attempt that spent."""
+    from secagg.dp.budget import BudgetLedger
+    from secagg.errors import ConfigError
+
+    out = begin(as_json)
+    if not file.exists():
+        raise ConfigError(f"{file}: no such budget ledger: `secagg budget set` makes one")
+    with BudgetLedger(file) as ledger, out.progress("accounting"):
+        balances = [ledger.balance(data) for data in ledger.data()]
+    for one in balances:
+        title = f"{one.data}: {one.spent} spent, limit {one.budget.epsilon:g}, {one.left:.4g} left"
+        rows = [
+            (entry.task, entry.round, entry.attempt, step.count, f"{step.noise_multiplier:g}", f"{step.sampling:g}")
+            for entry in one.entries
+            for step in entry.steps
+        ]
+        out.table(title, ("task", "round", "attempt", "steps", "noise multiplier", "sampling"), rows)
+        out.record(
+            {
+                "data": one.data,
+                "unit": one.budget.unit,
+                "units": one.budget.units,
+                "limit": one.budget.epsilon,
+                "delta": one.budget.delta,
+                "spent": one.spent.epsilon,
+                "rdp": one.spent.rdp_epsilon,
+                "left": one.left,
+                "entries": [asdict(entry) for entry in one.entries],
+            }
+        )
+    if not balances:
+        out.say(f"{file} has no budget yet: `secagg budget set` makes one.")

@@ -1,0 +1,211 @@
+"""The privacy budget of one party's data: what was spent on what, on disk before it is spent, and a hard stop at the limit.
+
+Everything that is released about the same data composes, whatever task it was for: a budget therefore belongs to a data set, and tasks,
+rounds and attempts are entries in it. An attempt that could have reached release counts, whether it did or not.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from types import TracebackType
+from typing import Self, get_args
+
+from secagg.dp.accountant import Guarantee, Steps, Unit, account, check_delta
+from secagg.errors import BudgetExceeded, ConfigError, LocalProtocolError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS budgets (
+    data TEXT PRIMARY KEY, unit TEXT NOT NULL, units INTEGER NOT NULL, epsilon REAL NOT NULL, delta REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS spent (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT NOT NULL, task TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    steps TEXT NOT NULL, UNIQUE (data, task, round, attempt));
+"""
+_WAIT = 120
+"""Seconds to wait for another process that is spending: it accounts while it holds the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What may be spent on one data set.
+
+    Args:
+        unit: whose presence the guarantee hides.
+        units: how many there are in the data: δ must be under one in so many.
+        epsilon, delta: the limit for everything that is ever released about the data.
+
+    Raises:
+        ConfigError: a number out of its range, or a δ that is too large for so many units.
+    """
+
+    unit: Unit
+    units: int
+    epsilon: float
+    delta: float
+
+    def __post_init__(self) -> None:
+        if self.unit not in get_args(Unit):
+            raise ConfigError(f"unit={self.unit!r}: one of {', '.join(get_args(Unit))}")
+        if type(self.units) is not int or self.units < 1:
+            raise ConfigError(f"units={self.units!r}: a whole number of at least 1")
+        if not isfinite(self.epsilon) or self.epsilon <= 0 or not 0 < self.delta < 1:
+            raise ConfigError(f"epsilon={self.epsilon}, delta={self.delta}: a positive number, and one between 0 and 1")
+        if self.unit != "organisation":  # an organisation is one unit, and its presence is no accident of sampling
+            check_delta(self.delta, self.units)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one attempt spent."""
+
+    task: str
+    round: int
+    attempt: int
+    steps: tuple[Steps, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """A budget and everything that was spent of it."""
+
+    data: str
+    budget: Budget
+    spent: Guarantee
+    entries: tuple[Entry, ...]
+
+    @property
+    def left(self) -> float:
+        """ε that is left, as a difference; what it buys depends on what it is spent on."""
+        return max(self.budget.epsilon - self.spent.epsilon, 0.0)
+
+
+class BudgetLedger:
+    """One party's budgets, in one SQLite file (WAL, synchronous).
+
+    Guarantees:
+        What `spend` returned for is on disk, also after kill -9 or a power cut; the total never passes the limit, also where several
+        processes spend at the same time, because each accounts and writes within one exclusive transaction.
+
+    Raises:
+        ConfigError: the file cannot be opened or written.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = path
+        with self._refusals():
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_WAIT)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+
+    def allow(self, data: str, budget: Budget) -> None:
+        """Set the limit of a data set, or move it; what was spent stays spent.
+
+        Raises:
+            ConfigError: another unit than before: what was spent for records says nothing about customers.
+            BudgetExceeded: a limit below what is spent already.
+        """
+        with self._transaction():
+            before = self._budget(data)
+            if before is not None and before.unit != budget.unit:
+                raise ConfigError(
+                    f"the budget of {data!r} is for one {before.unit}, not for one {budget.unit}: give the new unit a data name of its own"
+                )
+            spent = self._account(budget, self._entries(data))
+            if spent.epsilon > budget.epsilon:
+                raise BudgetExceeded(f"{data!r} has spent {spent} already: a limit of {budget.epsilon:g} comes too late")
+            row = (data, budget.unit, budget.units, budget.epsilon, budget.delta)
+            self._db.execute("INSERT OR REPLACE INTO budgets VALUES (?, ?, ?, ?, ?)", row)
+
+    def spend(self, data: str, *, task: str, round: int, attempt: int, steps: Sequence[Steps]) -> Guarantee:
+        """Record that an attempt spends `steps`, before anything noisy leaves. The same attempt again with the same steps changes nothing.
+
+        Returns:
+            What is spent of the data in all, this attempt included.
+
+        Raises:
+            BudgetExceeded: the total would pass the limit; nothing was recorded, and nothing may be sent.
+            LocalProtocolError: other steps were recorded for this attempt before.
+            ConfigError: no budget was set for this data.
+        """
+        told = json.dumps([asdict(one) for one in steps])
+        with self._transaction():
+            budget = self._needed(data)
+            slot = (data, task, round, attempt)
+            before = self._db.execute("SELECT steps FROM spent WHERE data = ? AND task = ? AND round = ? AND attempt = ?", slot).fetchone()
+            if before is not None and before[0] != told:
+                raise LocalProtocolError(f"round {round}, attempt {attempt} of task {task!r} has spent something else of {data!r} before")
+            self._db.execute("INSERT OR IGNORE INTO spent (data, task, round, attempt, steps) VALUES (?, ?, ?, ?, ?)", (*slot, told))
+            total = self._account(budget, self._entries(data))
+            if total.epsilon > budget.epsilon:
+                raise BudgetExceeded(
+                    f"round {round}, attempt {attempt} of task {task!r} would bring {data!r} to {total},"
+                    f" and the limit is ε = {budget.epsilon:g}: nothing was spent and nothing may be sent. Raise the limit"
+                    " (`secagg budget set`) only if whoever the data are about agrees"
+                )
+        return total
+
+    def balance(self, data: str) -> Balance:
+        """Limit, total and entries of one data set. Raises ConfigError if there is no budget for it."""
+        with self._transaction():
+            budget, entries = self._needed(data), self._entries(data)
+        return Balance(data, budget, self._account(budget, entries), entries)
+
+    def data(self) -> list[str]:
+        """The data sets that have a budget, sorted."""
+        with self._refusals():
+            return [row[0] for row in self._db.execute("SELECT data FROM budgets ORDER BY data")]
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _account(self, budget: Budget, entries: Sequence[Entry]) -> Guarantee:
+        return account([one for entry in entries for one in entry.steps], delta=budget.delta, unit=budget.unit)
+
+    def _needed(self, data: str) -> Budget:
+        budget = self._budget(data)
+        if budget is None:
+            raise ConfigError(f"{self._path} has no budget for {data!r}: set one with `secagg budget set`")
+        return budget
+
+    def _budget(self, data: str) -> Budget | None:
+        row = self._db.execute("SELECT unit, units, epsilon, delta FROM budgets WHERE data = ?", (data,)).fetchone()
+        return None if row is None else Budget(*row)
+
+    def _entries(self, data: str) -> tuple[Entry, ...]:
+        rows = self._db.execute("SELECT task, round, attempt, steps FROM spent WHERE data = ? ORDER BY number", (data,)).fetchall()
+        return tuple(Entry(task, number, attempt, tuple(Steps(**one) for one in json.loads(told))) for task, number, attempt, told in rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._refusals():
+            self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            with self._refusals():
+                self._db.execute("ROLLBACK")
+            raise
+        with self._refusals():
+            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as refused:
+            raise ConfigError(
+                f"the budget ledger {self._path} cannot be used: {refused}: nothing was spent and nothing may be sent."
+                " Is it a file that this party may write to, and the disk not full?"
+            ) from refused
