@@ -23,7 +23,7 @@ from flwr.serverapp.strategy import Result as FlowerResult
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
-from secagg.adapters.flower_grid import RECORD, Nodes, bag_of, record_of
+from secagg.adapters.flower_grid import HELLO, RECORD, Nodes, bag_of, hello, record_of
 from secagg.adapters.party import Party
 from secagg.adapters.relay import Bags, Relay
 from secagg.errors import ConfigError, SessionAborted
@@ -65,7 +65,7 @@ class SecureStrategy(Strategy):
         base_model: SHA-256 of the frozen weights that all hold, if any.
 
     Attributes:
-        last: what the last round gave: who is in it, the receipt, the bytes of each party.
+        last: what the last round gave: who is in it, the receipt, the bytes of each party; None where it gave no sum.
 
     Guarantees: a round gives the mean over exactly those that `last.included` names, to the quantisation bound of the plan; where too
     few are left the round fails as one without replies does, with the reason in the log, and the model stays.
@@ -95,7 +95,7 @@ class SecureStrategy(Strategy):
         self._model: ArrayRecord | None = None
 
     def start(self, grid: Grid, *args: Any, **kwargs: Any) -> FlowerResult:
-        self._nodes, self._relay = Nodes(grid), self._make_relay(grid)
+        self._nodes, self._relay = Nodes(grid, self._me.roster), self._make_relay(grid)
         try:
             return super().start(self._nodes, *args, **kwargs)
         finally:
@@ -108,6 +108,7 @@ class SecureStrategy(Strategy):
         }
         if not asked:
             return []
+        self.last = None
         self._model = _arrays_of(next(iter(asked.values())).content)
         bags = relay.begin(floats(self._model), list(asked))
         return [nodes.message(party, bag, asked.get(party)) for party, bag in bags.items()]
@@ -142,7 +143,7 @@ class SecureStrategy(Strategy):
     def _seated(self, grid: Grid) -> tuple[Nodes, Relay]:
         """Also for those that call `configure_train` themselves instead of `start`."""
         if self._nodes is None or self._relay is None:
-            self._nodes = grid if isinstance(grid, Nodes) else Nodes(grid)
+            self._nodes = grid if isinstance(grid, Nodes) else Nodes(grid, self._me.roster)
             self._relay = self._make_relay(grid)
         return self._nodes, self._relay
 
@@ -190,7 +191,7 @@ class SecureMod:
         me = self._identity(context)
         bag = bag_of(message)
         if bag is None:
-            return Message(RecordDict({RECORD: ConfigRecord({"party": me.party, "role": me.member.role})}), reply_to=message)
+            return Message(RecordDict({RECORD: _introduce(me, message, context.node_id)}), reply_to=message)
         kept = cast(bytes, context.state[_KEPT]["kept"]) if _KEPT in context.state else b""
         del message.content[RECORD]
         trainer = _Trainer(message, context, call_next, self._weight)
@@ -214,6 +215,15 @@ class SecureMod:
         if number is None:
             raise ConfigError(f"{folder} is no identity folder, and this node has no {IDENTITY} and no partition-id in its configuration")
         return _by_number(Path(str(folder)), int(number))
+
+
+def _introduce(me: Identity, message: Message, node: int) -> ConfigRecord:
+    """Says for whom this node speaks, signed."""
+    asked = message.content[RECORD]
+    nonce = asked.get("nonce") if isinstance(asked, ConfigRecord) else None
+    if not isinstance(nonce, bytes):
+        raise ConfigError("a message with neither a round nor a question: the server runs another version of secagg.adapters.flower")
+    return ConfigRecord({"party": me.party, "signature": me.signing.sign(HELLO, hello(nonce, node, me.party))})
 
 
 class _Trainer:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
-from secagg.errors import ConfigError
-from secagg.types import PartyId, is_party_id
+from secagg.crypto.derive import frame
+from secagg.crypto.sign import BadSignature
+from secagg.errors import ConfigError, PeerError
+from secagg.roster import Roster
+from secagg.types import PartyId
 
 log = logging.getLogger("secagg.flower")
 
@@ -19,6 +23,14 @@ RECORD = "secagg"
 """The record that holds a bag, or asks who is there."""
 
 _HELLO = 60.0
+
+
+HELLO = "flower/hello"
+
+
+def hello(nonce: bytes, node: int, party: PartyId) -> bytes:
+    """What a node signs to speak for a party in one run."""
+    return frame(HELLO, nonce, str(node).encode(), party.encode())
 
 
 def record_of(bag: bytes) -> ArrayRecord:
@@ -37,11 +49,11 @@ def bag_of(message: Message) -> memoryview | None:
 class Nodes(Grid):
     """The grid as strategies see it: only nodes that are clients of the roster; the plan's other servers are not sampled.
 
-    A node says once for whom it speaks. That only says where to send: each packet is sealed for its party and signed by it.
+    A node says once for whom it speaks, and signs it with the party's key: no other node can draw a party's messages to itself.
     """
 
-    def __init__(self, grid: Grid) -> None:
-        self._grid = grid
+    def __init__(self, grid: Grid, roster: Roster) -> None:
+        self._grid, self._roster = grid, roster
         self._party: dict[int, PartyId] = {}
         self._role: dict[int, str] = {}
         self._node: dict[PartyId, int] = {}
@@ -77,16 +89,22 @@ class Nodes(Grid):
 
     def _ask(self, nodes: list[int]) -> None:
         """Ask nodes for whom they speak. The newest node of a party is the one that is meant: it may have come back under another id."""
-        question = RecordDict({RECORD: ConfigRecord({"hello": True})})
+        nonce = os.urandom(16)
+        question = RecordDict({RECORD: ConfigRecord({"nonce": nonce})})
         asked = [Message(question, dst_node_id=node, message_type=MessageType.TRAIN) for node in nodes]
         for reply in self._grid.send_and_receive(asked, timeout=_HELLO) if asked else ():
             if reply.has_error() or not isinstance(said := reply.content.get(RECORD), ConfigRecord):
                 log.warning("node %d has no SecureMod or no identity, and takes no part", reply.metadata.src_node_id)
                 continue
-            node, party = reply.metadata.src_node_id, str(said.get("party", ""))
-            if is_party_id(party):
-                self._party[node], self._role[node] = PartyId(party), str(said.get("role", ""))
-                self._node[PartyId(party)] = node
+            node = reply.metadata.src_node_id
+            try:
+                member = self._roster.member(PartyId(str(said.get("party", ""))))
+                member.signing.verify(cast(bytes, said.get("signature", b"")), HELLO, hello(nonce, node, member.party))
+            except (PeerError, BadSignature) as refused:
+                log.warning("node %d speaks for nobody in the roster, and takes no part: %s", node, refused)
+                continue
+            self._party[node], self._role[node] = member.party, member.role
+            self._node[member.party] = node
 
     # The rest is the grid's own.
 

@@ -119,6 +119,8 @@ class SecureFedAvg(Controller):  # type: ignore[misc]  # nvflare is not typed
     def _exchange(self, bags: Bags, seconds: float, fl_ctx: FLContext, abort_signal: Signal) -> list[bytes]:
         sites: dict[str, Site] = {site.name: site for site in fl_ctx.get_engine().get_clients()}
         tasks = []
+        if missing := sorted(bags.keys() - sites.keys()):
+            self.log_warning(fl_ctx, f"no site speaks for {', '.join(missing)}")
         for party, bag in bags.items():
             if party in sites:
                 tasks.append(Task(TASK, Shareable({_BAG: bag, _ROUND: self._number}), timeout=max(1, int(seconds))))

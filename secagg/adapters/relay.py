@@ -127,7 +127,9 @@ class Relay:
             if self._out:
                 self._take(exchange(self._bags(), task.finish_seconds))
             elif not self._pass_time():
-                coordinator.stop(SessionAborted("every party waits for another: the protocol named no deadline", needed=1))
+                stuck = SessionAborted("every party waits for another: the protocol named no deadline", needed=1)
+                self._queue.extend(coordinator.stop(stuck))
+                self._deliver()
         if coordinator.total is None:
             raise self._explained()
         opened, cohort = task.decode(coordinator.total, coordinator.opened), coordinator.opened.description.cohort

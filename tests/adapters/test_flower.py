@@ -17,7 +17,7 @@ from flwr.serverapp.strategy import FedAdam, FedAvg, FedMedian, FedProx, Krum, S
 
 from protocols import additive, pairwise
 from secagg.adapters.flower import SecureMod, SecureStrategy
-from secagg.adapters.flower_grid import RECORD, bag_of
+from secagg.adapters.flower_grid import RECORD, Nodes, bag_of
 from secagg.errors import ConfigError
 from secagg.identity import Identity
 from secagg.pki.trial import make_trial
@@ -112,6 +112,16 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
 TOLERANCE = {"FedAvg": ROUNDS * 8.0 / 2**15, "FedProx": ROUNDS * 8.0 / 2**15, "FedAdam": 0.02}
 """Adam divides by a root of squares: it carries an error on, so that its bound is wider."""
 
+
+@pytest.fixture
+def in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flower makes messages inside of a run's process only."""
+    from flwr.supercore.task_identity import TaskIdentity
+
+    for name in ("_task_id", "_run_id", "_node_id"):
+        monkeypatch.setattr(TaskIdentity, name, 1)
+
+
 PLANS: dict[str, Plan] = {
     "pairwise": pairwise.Plan(clients=5, clip=8.0, finish_seconds=20),
     "additive": additive.Plan(clients=5, clip=8.0, finish_seconds=20),
@@ -159,6 +169,7 @@ def test_strategies_that_look_at_single_updates_are_refused(pki: Path) -> None:
             SecureStrategy(strategy, PLANS["pairwise"], Identity.load(pki / "hub"))
 
 
+@pytest.mark.usefixtures("in_a_run")
 def test_a_server_that_asks_for_the_update_in_the_clear_is_refused(pki: Path) -> None:
     content = RecordDict({"arrays": start(), "config": ConfigRecord({"server-round": 1})})
     asked = Message(content, dst_node_id=1, message_type=MessageType.TRAIN)
@@ -168,8 +179,9 @@ def test_a_server_that_asks_for_the_update_in_the_clear_is_refused(pki: Path) ->
         client_app([SecureMod(pki)], (9, 9))(asked, context)
 
 
+@pytest.mark.usefixtures("in_a_run")
 def test_a_node_without_an_identity_says_what_it_lacks(pki: Path, tmp_path: Path) -> None:
-    content = RecordDict({RECORD: ConfigRecord({"hello": True})})
+    content = RecordDict({RECORD: ConfigRecord({"nonce": bytes(16)})})
     asked = Message(content, dst_node_id=1, message_type=MessageType.TRAIN)
     cases: list[tuple[Path | None, dict[str, Any], str]] = [
         (tmp_path, {"partition-id": 0}, "no identity folder in"),
@@ -186,4 +198,42 @@ def test_a_node_without_an_identity_says_what_it_lacks(pki: Path, tmp_path: Path
     with pytest.raises(ConfigError, match="name its identity folder"):
         SecureMod()(asked, context, lambda message, context: message)
     context = Context(run_id=1, node_id=1, node_config={"secagg-identity": str(pki / "auditor")}, state=RecordDict(), run_config={})
-    assert SecureMod(tmp_path)(asked, context, lambda message, context: message).content[RECORD]["role"] == "aggregator"
+    introduced = SecureMod(tmp_path)(asked, context, lambda message, context: message).content[RECORD]
+    assert cast(ConfigRecord, introduced)["party"] == "auditor"
+
+
+class Hall(Seen):
+    """A grid of two nodes that answer hello as they like."""
+
+    def __init__(self, answers: dict[int, Callable[[Message, int], Message]]) -> None:
+        self._answers = answers
+
+    def get_node_ids(self) -> Any:
+        return list(self._answers)
+
+    def send_and_receive(self, messages: Any, *, timeout: float | None = None) -> Any:
+        for message in messages:
+            node = message.metadata.dst_node_id
+            yield self._answers[node](message, node)
+
+
+@pytest.mark.usefixtures("in_a_run")
+def test_a_node_cannot_draw_another_partys_messages_to_itself(pki: Path) -> None:
+    def speak(name: str, as_node: int | None = None) -> Callable[[Message, int], Message]:
+        def answer(message: Message, node: int) -> Message:
+            config: dict[str, Any] = {"secagg-identity": str(pki / name)}
+            context = Context(run_id=1, node_id=as_node or node, node_config=config, state=RecordDict(), run_config={})
+            return SecureMod()(message, context, lambda message, context: message)
+
+        return answer
+
+    def claim(message: Message, node: int) -> Message:
+        record = ConfigRecord({"party": "client-1", "signature": bytes(64)})
+        return Message(RecordDict({RECORD: record}), reply_to=message)
+
+    roster = Identity.load(pki / "hub").roster
+    nodes = Nodes(Hall({11: speak("client-1"), 12: claim, 13: speak("client-2", as_node=14), 15: speak("auditor")}), roster)
+    assert list(nodes.get_node_ids()) == [11]  # not the claim, not a signature given to another node, not the aggregator
+    assert nodes.party(11) == "client-1"
+    with pytest.raises(ConfigError, match="does not say"):
+        nodes.party(12)
