@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 import secagg
-from secagg.cli import aggregate, authority, bench, budget, certs, fence, join, receipt, roster, serve, template, trial
+from secagg.cli import aggregate, authority, bench, budget, certs, fence, join, receipt, roster, sanitize, serve, template, trial
 from secagg.cli.output import current
 from secagg.errors import SecAggError
 
@@ -67,6 +67,7 @@ app.add_typer(receipt.app, name="receipt")
 app.add_typer(bench.app, name="bench")
 app.add_typer(budget.app, name="budget")
 app.add_typer(fence.app, name="fence")
+app.command("sanitize")(sanitize.sanitize)
 app.command("template")(template.template)
 if importlib.util.find_spec("secagg.cli.demo") is not None:
     app.command("demo")(importlib.import_module("secagg.cli.demo").demo)

@@ -1,0 +1,143 @@
+"""Features of text in Latin script for the names model: shapes, endings, words around, and how often a word is a name in a census."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+
+TOKEN = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*\.?(?<![^\W\d_]{3}\.)|[0-9]+|@?\w+|[^\w\s]")
+_TITLE = frozenset(
+    [
+        "mr",
+        "mrs",
+        "ms",
+        "miss",
+        "dr",
+        "prof",
+        "sir",
+        "madam",
+        "officer",
+        "inspector",
+        "mr.",
+        "mrs.",
+        "ms.",
+        "dr.",
+        "prof.",
+        "sgt",
+        "capt",
+        "captain",
+        "president",
+        "queen",
+        "king",
+        "pope",
+        "judge",
+    ]
+)
+
+
+_PARTICLES = frozenset(["van", "von", "der", "de", "da", "del", "di", "du", "la", "le", "bin", "al", "ter", "ten"])
+
+
+@cache
+def lexicon() -> dict[str, str]:
+    """Lower-case word to what lists say of it: `f` and `F` given names (rare, common), `l` and `L` surnames, `w` an ordinary word."""
+    text = resources.files("secagg.filters.names").joinpath("lexicon.txt").read_text(encoding="utf-8")
+    return dict(line.split("\t") for line in text.splitlines() if not line.startswith("#"))
+
+
+def features(tokens: list[str], known: dict[str, str]) -> list[list[str]]:
+    """One list of features a token."""
+    words = [token.lower().removesuffix("'s").removesuffix("’s") for token in tokens]
+    shapes = [_shape(token) for token in tokens]
+    kinds = [_look_up(word, known) for word in words]
+    size = len(tokens)
+    rows = []
+    for index in range(size):
+        word, shape, kind = words[index], shapes[index], kinds[index]
+        row = ["s" + shape, "k" + kind, "sk" + shape + kind, "e" + word[-3:], "E" + word[-2:]]
+        if shape != "Xx" or "w" in kind or word in _TITLE:
+            row.append("w" + word)
+        if index:
+            row += [
+                "pw" + words[index - 1],
+                "pk" + kinds[index - 1] + shapes[index - 1],
+                "pc" + shapes[index - 1] + shape + kinds[index - 1] + kind,
+            ]
+            if words[index - 1] in _TITLE:
+                row.append("T")
+        else:
+            row.append("BOS")
+        if index + 1 < size:
+            row += [
+                "nw" + words[index + 1],
+                "nk" + kinds[index + 1] + shapes[index + 1],
+                "nc" + shape + shapes[index + 1] + kind + kinds[index + 1],
+            ]
+        else:
+            row.append("EOS")
+        if index > 1:
+            row.append("qw" + words[index - 2])
+        if index + 2 < size:
+            row.append("mw" + words[index + 2])
+        rows.append(row)
+    return rows
+
+
+def listed(tokens: list[str], known: dict[str, str]) -> list[tuple[int, int]]:
+    """Names by the lists alone: a common given name that is no ordinary word and no place, or two capitalised words of which one is listed."""
+    spans: list[tuple[int, int]] = []
+    index, size = 0, len(tokens)
+    while index < size:
+        end = _listed_end(tokens, index, known)
+        if end > index:
+            spans.append((index, end))
+        index = max(end, index + 1)
+    return spans
+
+
+def _listed_end(tokens: list[str], index: int, known: dict[str, str]) -> int:
+    kind = _look_up(tokens[index].lower().removesuffix("'s"), known)
+    if _shape(tokens[index]) != "Xx" or len(tokens[index]) < 3 or (kind == "-" and len(tokens[index]) > 12):
+        return index
+    end = index + 1
+    while end < len(tokens) and end - index < 4:
+        after = _look_up(tokens[end].lower().removesuffix("'s"), known)
+        if (
+            _shape(tokens[end]) == "X."
+            or (tokens[end] in _PARTICLES and end + 1 < len(tokens) and _shape(tokens[end + 1]) == "Xx")
+            or (_shape(tokens[end]) == "Xx" and "w" not in after and ("p" not in after or "l" in after.lower()))
+        ):
+            end += 1
+        else:
+            break
+    followed = end > index + 1 and any(mark in _look_up(tokens[end - 1].lower().removesuffix("'s"), known).lower() for mark in "lf")
+    ordinary = "w" in kind or ("p" in kind and "F" not in kind)
+    if not ordinary and end > index + 1 and followed:
+        return end
+    if ordinary and not (followed and "F" in kind):
+        return index
+    alone = end == index + 1 and "L" in kind and not (end < len(tokens) and _shape(tokens[end]) == "Xx")
+    return end if "F" in kind or alone or (end > index + 1 and "l" in kind.lower()) else index
+
+
+def is_ordinary(token: str, known: dict[str, str]) -> bool:
+    """Whether a token that stands alone is a word before it is a name."""
+    return "w" in _look_up(token.lower(), known)
+
+
+def _look_up(word: str, known: dict[str, str]) -> str:
+    kind = known.get(word.rstrip("."))
+    if kind is None and "-" in word:
+        kind = known.get(word.partition("-")[0])
+    return kind if kind is not None else "-"
+
+
+def _shape(token: str) -> str:
+    if token[0].isdigit():
+        return "0"
+    if not token[0].isalpha():
+        return token[0] if token[0] in "@#" else "."
+    if token.isupper():
+        return "X." if len(token.rstrip(".")) == 1 else "XX"
+    return "Xx" if token[0].isupper() else "xx"

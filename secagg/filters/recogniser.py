@@ -1,0 +1,81 @@
+"""A recogniser: a pattern over canonical text, what a match is worth, and the cue words that raise it.
+
+A match scores `base`; a `validate` that knows a checksum moves it to what it returns; a cue near it lifts it to at least `with_cue`. A
+match is a finding from `THRESHOLD` on. So a number that fails its checksum stays a finding where a cue stands near: numbers in real
+text are often mistyped, and a mistyped number still names somebody.
+
+Patterns are searched in canonical text (`canonical`, lower case, Chinese digits folded), so they are written in lower case and plain
+digits. Boundaries are ASCII look-arounds, never `\\b`, which sees no boundary between a Chinese character and a digit. Repetitions are
+bounded or anchored, so that a search takes time linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+THRESHOLD = 0.5
+WINDOW = 16
+"""Canonical characters before a match in which a cue counts; six behind it do too."""
+BEHIND = 6
+
+SEPARATOR = r"[ \-._·•‧∙⋅・,~*/|'`^=+、。:…—_]"
+"""What people put between the digits of one number to group or to disguise it."""
+GAP = SEPARATOR + "{0,3}"
+_NOT_ALNUM = re.compile(r"[^0-9a-z]")
+
+
+@dataclass(frozen=True, slots=True)
+class Recogniser:
+    """One shape of one entity. `value` is the group of the pattern that is the value; 0 is the whole match."""
+
+    entity: str
+    pattern: str
+    base: float
+    cues: str = ""
+    with_cue: float = 0.0
+    validate: Callable[[str], float | None] | None = None
+    """Gets the value without separators; returns the confidence, or None to leave `base`. 0 with a cue counts `with_cue` all the same."""
+    veto: Callable[[str], bool] | None = None
+    """Gets the value as it stands in canonical text; True where it cannot be this entity, cue or not."""
+    value: int | str = 0
+    needs: str = ""
+    """A cheap test: one of these characters, or `0` for any digit, has to be in the text."""
+    name: str = ""
+    _compiled: list[re.Pattern[str]] = field(default_factory=list, compare=False, repr=False)
+
+    def compiled(self) -> re.Pattern[str]:
+        """The pattern, compiled on first use."""
+        if not self._compiled:
+            self._compiled.append(re.compile(self.pattern))
+        return self._compiled[0]
+
+    def cue(self) -> re.Pattern[str] | None:
+        """The cue words, compiled on first use."""
+        if not self.cues:
+            return None
+        self.compiled()
+        if len(self._compiled) == 1:
+            self._compiled.append(re.compile(self.cues))
+        return self._compiled[1]
+
+    def confidence(self, text: str, match: re.Match[str]) -> float:
+        """What a match in canonical `text` is worth, between 0 and 1."""
+        value = match[self.value]
+        if self.veto is not None and self.veto(value):
+            return 0.0
+        score = self.base
+        if self.validate is not None:
+            checked = self.validate(_NOT_ALNUM.sub("", value))
+            score = score if checked is None else checked
+        if self.with_cue > score and (cue := self.cue()) is not None:
+            start, end = match.span(self.value)
+            if cue.search(text, max(0, start - WINDOW), start) or cue.search(text, end, end + BEHIND):
+                score = self.with_cue
+        return score
+
+
+def digits(count: str, first: str = "0-9") -> str:
+    """A pattern of digits with optional separators between them; `count` as in `{3}` or `{7,15}` counts those behind the first."""
+    return f"[{first}](?:{GAP}[0-9]){{{count}}}"
