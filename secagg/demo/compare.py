@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import safe_open
 
 from secagg.demo.record import Histogram, Share, View
 from secagg.encode.layout import Layout
@@ -18,6 +19,8 @@ from secagg.errors import SecAggError
 from secagg.round import Round, round_digest
 
 BINS = 64
+WEIGHT = "weight"
+"""Where the metadata of a company's update says how many examples it stands for."""
 Update = Mapping[str, NDArray[np.float32]]
 
 
@@ -28,6 +31,12 @@ class Difference:
     bound: float
     largest: float
     clipped: int
+
+
+def load_update(path: Path) -> tuple[Update, int]:
+    """A company's update and its weight, as it wrote them before it submitted."""
+    with safe_open(str(path), framework="np") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, int(file.metadata()[WEIGHT])  # noqa: SIM118  # no mapping
 
 
 def mean_difference(opened: Round, mean: Update, updates: Sequence[tuple[Update, int]]) -> Difference:

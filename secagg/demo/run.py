@@ -18,7 +18,7 @@ from typing import Any
 
 from safetensors.numpy import load_file
 
-from secagg.demo.compare import mean_difference, view
+from secagg.demo.compare import load_update, mean_difference, view
 from secagg.demo.crew import Crew
 from secagg.demo.options import BESIDE_HUB, ELSEWHERE, HUB, JUDGE, POOL, Options
 from secagg.demo.progress import Progress
@@ -56,7 +56,6 @@ class Demo:
     def __init__(self, options: Options, work: Path, progress: Progress) -> None:
         self._options, self._work, self._progress = options, work, progress
         self._started = time.monotonic()
-        self._weights: dict[tuple[str, int, str], int] = {}
         self._rounds: dict[tuple[str, int], RoundRecord] = {}
         self._curves: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
         self._views: list[View] = []
@@ -72,11 +71,9 @@ class Demo:
         self._progress.stage("live.examples")
         return self._results(costs, self._examples())
 
-    def listen(self, party: str, event: str, facts: Mapping[str, Any]) -> None:
+    def listen(self, _party: str, event: str, facts: Mapping[str, Any]) -> None:
         """What a party tells while it works."""
         match event:
-            case "submitted":
-                self._weights[facts["variant"], facts["round"], party] = facts["weight"]
             case "opened":
                 self._opened(facts)
             case "trained":
@@ -197,10 +194,7 @@ class Demo:
         receipt = Receipt.parse((self._work / f"receipt-{variant}-{number}.bin").read_bytes(), self._roster)
         receipt.verify()
         self._aggregators = receipt.round.description.servers
-        updates = [
-            (load_file(self._work / f"update-{variant}-{number}-{company}.safetensors"), self._weights[variant, number, company])
-            for company in receipt.included
-        ]
+        updates = [load_update(self._work / f"update-{variant}-{number}-{company}.safetensors") for company in receipt.included]
         found = mean_difference(receipt.round, load_file(self._work / f"mean-{variant}-{number}.safetensors"), updates)
         self._rounds[variant, number] = RoundRecord(
             **facts,
@@ -218,9 +212,9 @@ class Demo:
     def _look(self, receipt: Receipt, variant: str) -> None:
         """What each aggregator, or the one server, held of one update, beside that update."""
         company = self._options.companies[0]
-        update = load_file(self._work / f"update-{variant}-{ROUND}-{company}.safetensors")
+        update, weight = load_update(self._work / f"update-{variant}-{ROUND}-{company}.safetensors")
         files = {str(name): self._work / share_file(variant, name) for name in receipt.round.description.servers or (HUB,)}
-        self._views.append(view(receipt.round, company, variant, update=update, weight=self._weights[variant, ROUND, company], files=files))
+        self._views.append(view(receipt.round, company, variant, update=update, weight=weight, files=files))
 
     def _results(self, costs: list[Cost], examples: list[Example]) -> Results:
         options = self._options

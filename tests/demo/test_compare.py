@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from protocols import additive
-from secagg.demo.compare import mean_difference, uniformity, view
+from secagg.demo.compare import WEIGHT, load_update, mean_difference, uniformity, view
 from secagg.encode.layout import Layout
 from secagg.encode.quantise import Quantiser
 from secagg.round import Input, Round, Terms, round_digest, sign_round
@@ -118,3 +119,9 @@ def test_p_values_agree_with_the_table_of_chi_square():
 
     assert p(82.53) == pytest.approx(0.05, abs=0.002)
     assert p(62.34) == pytest.approx(0.5, abs=0.002)
+
+
+def test_an_update_comes_back_with_the_weight_that_was_written_beside_it(tmp_path):
+    save_file({"a": np.arange(3, dtype=np.float32)}, tmp_path / "update", metadata={WEIGHT: "41"})
+    update, weight = load_update(tmp_path / "update")
+    assert (update["a"].tolist(), weight) == ([0.0, 1.0, 2.0], 41)

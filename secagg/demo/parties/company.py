@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from secagg import Identity, join
+from secagg.demo.compare import WEIGHT
 from secagg.demo.parties.desk import Command, Desk
 from secagg.demo.plans import bound_layout, plans
 from secagg.demo.rehearsal import rehearse
@@ -64,9 +65,10 @@ class Company:
                 after, examples = self._task.train(self.name, variant, before, round=session.round - 1, steps=self._steps, seed=self._seed)
                 update = {name: after[name] - value for name, value in before.items()}
                 # Demo only: whoever runs this owns all parties, and checks the opened mean against the updates it was made of.
-                save_file(update, self._work / f"update-{variant}-{session.round}-{self.name}.safetensors")
+                # The weight goes with it: the round may be open before anything that is told from here is heard.
+                path = self._work / f"update-{variant}-{session.round}-{self.name}.safetensors"
+                save_file(update, path, metadata={WEIGHT: str(examples)})
                 session.submit(update, weight=examples)
-                self._desk.tell("submitted", variant=variant, round=session.round, weight=examples)
         return {"missed": {str(missed.round): missed.reason for missed in session.missed}}
 
     def alone(self, variant: str, rounds: int, every: int) -> None:
