@@ -113,4 +113,4 @@ def _upload_as_published(monkeypatch: pytest.MonkeyPatch, name: PartyId) -> None
     for packet in VECTORS.transcript:
         if packet.header.kind == Masked.KIND and packet.header.sender == name:
             sealed = Masked.from_wire(body_of(packet), packet.payload).sealed
-            monkeypatch.setattr(SealKey, "seal", partial(_given, sealed))
+            monkeypatch.setattr(SealKey, "seal", staticmethod(partial(_given, sealed)))
