@@ -23,14 +23,17 @@ def set_(
     epsilon: Annotated[float, typer.Option(help="ε for everything that is ever released about the data.")],
     units: Annotated[int, typer.Option(help="Records, customers or organisations in the data.")],
     unit: Annotated[str, typer.Option(help="Whose presence is hidden: record, customer or organisation.")] = "record",
-    delta: Annotated[float | None, typer.Option(help="δ; by default a tenth of one in the number of units.")] = None,
+    delta: Annotated[
+        float | None, typer.Option(help="δ; by default a tenth of one in the number of units, and 1e-6 for organisations.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Set the budget of a data set, or move its limit; what was spent stays spent."""
     from secagg.dp.budget import Budget, BudgetLedger
 
     out = begin(as_json)
-    budget = Budget(unit, units, epsilon, delta if delta is not None else 0.1 / max(units, 1))  # type: ignore[arg-type]  # it is checked
+    usual = 1e-6 if unit == "organisation" else 0.1 / max(units, 1)
+    budget = Budget(unit, units, epsilon, usual if delta is None else delta)  # type: ignore[arg-type]  # it is checked
     with BudgetLedger(file) as ledger:
         ledger.allow(data, budget)
     out.say(f"{data}: ε = {budget.epsilon:g} at δ = {budget.delta:g} for one {budget.unit} of {budget.units}.")

@@ -20,11 +20,11 @@ from secagg.errors import ConfigError
 Unit = Literal["record", "customer", "organisation"]
 """Whose presence or absence the guarantee hides: one caption, everything of one user id, or everything of one party."""
 
-DISAGREE = 0.15
-"""Part of the larger ε by which the two bounds may differ."""
+APART = 0.5
+"""Part of the Rényi bound below which the other one is not believed alone: then the Rényi bound, which holds by itself, is stated."""
 
 SMALL = 0.25
-"""Difference in ε that is no disagreement: for a few steps or a small ε the Rényi bound is loose in this order."""
+"""Difference in ε that says nothing: for a few steps or a small ε the Rényi bound is loose in this order."""
 
 _MOST_NOISE, _STEP = 1e4, 1e-4
 
@@ -60,7 +60,7 @@ class Guarantee:
     """(ε, δ) for one unit, under adding or removing it.
 
     Attributes:
-        epsilon: by privacy loss distributions; rounded up in every place where it is rounded.
+        epsilon: by privacy loss distributions, rounded up in every place where it is rounded; the Rényi bound where they are far apart.
         delta: the probability with which more may be lost.
         rdp_epsilon: the bound by Rényi divergences, which was the check.
     """
@@ -83,29 +83,29 @@ def account(steps: Sequence[Steps], *, delta: float, unit: Unit) -> Guarantee:
         Mironov 2017; Mironov, Talwar and Zhang 2019]
 
     Raises:
-        ConfigError: a δ outside of (0, 1), or two bounds that disagree: then a figure is wrong, and none is stated.
+        ConfigError: a δ outside of (0, 1), or bounds that contradict each other: then a figure is wrong, and none is stated.
     """
     if not 0 < delta < 1:
         raise ConfigError(f"delta={delta}: between 0 and 1, and well under one in the number of units")
     merged = _merged(steps)
     if not merged:
         return Guarantee(unit, 0.0, delta, 0.0)
-    epsilon, rdp = _by_loss_distribution(merged, delta), _by_renyi(merged, delta)
-    check_agreement(epsilon, rdp)
-    return Guarantee(unit, epsilon, delta, rdp)
+    rdp = _by_renyi(merged, delta)
+    return Guarantee(unit, stated(_by_loss_distribution(merged, delta), rdp), delta, rdp)
 
 
-def check_agreement(epsilon: float, rdp: float) -> None:
-    """Raise ConfigError where the two bounds differ by more than DISAGREE of the larger, beyond what is SMALL.
+def stated(epsilon: float, rdp: float) -> float:
+    """The ε to state, from both bounds: the smaller one, unless it is so much smaller that it may be wrong.
 
-    The Rényi bound holds by itself, so it can be the larger one only; how much larger is known for the usual parameters.
+    Raises:
+        ConfigError: the bound by loss distributions is the larger one, which cannot be: one of the accountants is wrong.
     """
-    apart = abs(rdp - epsilon)
-    if epsilon > rdp * (1 + 1e-3) + 1e-6 or (apart > SMALL and apart > DISAGREE * max(rdp, epsilon)):
+    if epsilon > rdp * (1 + 1e-3) + 1e-6:
         raise ConfigError(
-            f"the accountants disagree: ε = {epsilon:.4g} by privacy loss distributions, {rdp:.4g} by Rényi divergences;"
-            f" more than {DISAGREE:.0%} apart, so neither is stated: account parts of the task apart, or change the noise"
+            f"the accountants contradict each other: ε = {epsilon:.4g} by privacy loss distributions, and at most {rdp:.4g} by Rényi"
+            " divergences; neither is stated. Please report it with the steps and the version of dp-accounting"
         )
+    return rdp if rdp - epsilon > max(SMALL, APART * rdp) else epsilon
 
 
 def noise_for(
@@ -124,7 +124,7 @@ def noise_for(
     # The Rényi bound is quick and never states less: what it asks for is enough, and the loss distribution then lowers it.
     enough = _bisect(lambda noise: _by_renyi(_merged([*spent, Steps(count, noise, sampling)]), delta), target_epsilon, 1e-2, _MOST_NOISE)
     return _bisect(
-        lambda noise: _by_loss_distribution(_merged([*spent, Steps(count, noise, sampling)]), delta), target_epsilon, enough / 2, enough
+        lambda noise: account([*spent, Steps(count, noise, sampling)], delta=delta, unit=unit).epsilon, target_epsilon, enough / 2, enough
     )
 
 
@@ -183,7 +183,9 @@ def _composed(accountant: Any, steps: tuple[Steps, ...], delta: float) -> float:
 def _library(part: str) -> Any:  # noqa: ANN401  # the library has no types
     try:
         import dp_accounting
+        from absl import logging as told
         from dp_accounting import pld, rdp
     except ImportError as missing:
         raise ConfigError(f"accounting needs {missing.name}: run `pip install 'secagg[dp]'`") from missing
+    told.set_verbosity(told.ERROR)  # it warns of Rényi orders that it leaves out, which costs nothing but tightness
     return {"dp_event": dp_accounting, "pld": pld, "rdp": rdp}[part]

@@ -2,12 +2,16 @@
 
 Everything that is released about the same data composes, whatever task it was for: a budget therefore belongs to a data set, and tasks,
 rounds and attempts are entries in it. An attempt that could have reached release counts, whether it did or not.
+
+Whether a payment is a new one is told by the name of the release alone: the hash of the signed round description, or a fresh random name
+for a training of one's own. Task and round are told by others, and two consortia may call theirs the same.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,9 +27,12 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS budgets (
     data TEXT PRIMARY KEY, unit TEXT NOT NULL, units INTEGER NOT NULL, epsilon REAL NOT NULL, delta REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS spent (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT NOT NULL, task TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL,
-    steps TEXT NOT NULL, UNIQUE (data, task, round, attempt));
+    number INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT NOT NULL, release TEXT NOT NULL, task TEXT NOT NULL, round INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, steps TEXT NOT NULL, UNIQUE (data, release));
 """
+MOST_DELTA = 1e-5
+"""Largest δ of a budget for organisations."""
+
 _WAIT = 120
 """Seconds to wait for another process that is spending: it accounts while it holds the file."""
 
@@ -55,14 +62,17 @@ class Budget:
             raise ConfigError(f"units={self.units!r}: a whole number of at least 1")
         if not isfinite(self.epsilon) or self.epsilon <= 0 or not 0 < self.delta < 1:
             raise ConfigError(f"epsilon={self.epsilon}, delta={self.delta}: a positive number, and one between 0 and 1")
-        if self.unit != "organisation":  # an organisation is one unit, and its presence is no accident of sampling
-            check_delta(self.delta, self.units)
+        check_delta(self.delta, self.units)
+        # Of a few organisations, one in n would be a chance that nobody takes: δ is the probability that everything is told.
+        if self.unit == "organisation" and self.delta > MOST_DELTA:
+            raise ConfigError(f"delta={self.delta:g} for an organisation: at most {MOST_DELTA:g}")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What one attempt spent."""
 
+    release: str
     task: str
     round: int
     attempt: int
@@ -96,7 +106,7 @@ class BudgetLedger:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self._path = path
+        self._path, self._lock = path, threading.Lock()
         with self._refusals():
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_WAIT)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -122,25 +132,30 @@ class BudgetLedger:
             row = (data, budget.unit, budget.units, budget.epsilon, budget.delta)
             self._db.execute("INSERT OR REPLACE INTO budgets VALUES (?, ?, ?, ?, ?)", row)
 
-    def spend(self, data: str, *, task: str, round: int, attempt: int, steps: Sequence[Steps]) -> Guarantee:
-        """Record that an attempt spends `steps`, before anything noisy leaves. The same attempt again with the same steps changes nothing.
+    def spend(self, data: str, *, release: str, task: str, round: int, attempt: int, steps: Sequence[Steps]) -> Guarantee:
+        """Record that a release spends `steps`, before anything noisy leaves.
+
+        Args:
+            release: what no other release is called: `rd` of the round in hexadecimal, or a fresh random name. The same name again with
+                the same steps is the same release and costs nothing more; whoever passes it again must send the same bytes again.
+            task, round, attempt: what it was for, to be read later.
 
         Returns:
-            What is spent of the data in all, this attempt included.
+            What is spent of the data in all, this release included.
 
         Raises:
             BudgetExceeded: the total would pass the limit; nothing was recorded, and nothing may be sent.
-            LocalProtocolError: other steps were recorded for this attempt before.
+            LocalProtocolError: other steps were recorded for this release before.
             ConfigError: no budget was set for this data.
         """
         told = json.dumps([asdict(one) for one in steps])
         with self._transaction():
             budget = self._needed(data)
-            slot = (data, task, round, attempt)
-            before = self._db.execute("SELECT steps FROM spent WHERE data = ? AND task = ? AND round = ? AND attempt = ?", slot).fetchone()
+            before = self._db.execute("SELECT steps FROM spent WHERE data = ? AND release = ?", (data, release)).fetchone()
             if before is not None and before[0] != told:
-                raise LocalProtocolError(f"round {round}, attempt {attempt} of task {task!r} has spent something else of {data!r} before")
-            self._db.execute("INSERT OR IGNORE INTO spent (data, task, round, attempt, steps) VALUES (?, ?, ?, ?, ?)", (*slot, told))
+                raise LocalProtocolError(f"release {release!r} has spent something else of {data!r} before: name each release anew")
+            row = (data, release, task, round, attempt, told)
+            self._db.execute("INSERT OR IGNORE INTO spent (data, release, task, round, attempt, steps) VALUES (?, ?, ?, ?, ?, ?)", row)
             total = self._account(budget, self._entries(data))
             if total.epsilon > budget.epsilon:
                 raise BudgetExceeded(
@@ -158,7 +173,7 @@ class BudgetLedger:
 
     def data(self) -> list[str]:
         """The data sets that have a budget, sorted."""
-        with self._refusals():
+        with self._lock, self._refusals():
             return [row[0] for row in self._db.execute("SELECT data FROM budgets ORDER BY data")]
 
     def close(self) -> None:
@@ -184,21 +199,25 @@ class BudgetLedger:
         return None if row is None else Budget(*row)
 
     def _entries(self, data: str) -> tuple[Entry, ...]:
-        rows = self._db.execute("SELECT task, round, attempt, steps FROM spent WHERE data = ? ORDER BY number", (data,)).fetchall()
-        return tuple(Entry(task, number, attempt, tuple(Steps(**one) for one in json.loads(told))) for task, number, attempt, told in rows)
+        rows = self._db.execute("SELECT release, task, round, attempt, steps FROM spent WHERE data = ? ORDER BY number", (data,)).fetchall()
+        return tuple(
+            Entry(release, task, number, attempt, tuple(Steps(**one) for one in json.loads(steps)))
+            for release, task, number, attempt, steps in rows
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._refusals():
-            self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
+        with self._lock:
             with self._refusals():
-                self._db.execute("ROLLBACK")
-            raise
-        with self._refusals():
-            self._db.execute("COMMIT")
+                self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                with self._refusals():
+                    self._db.execute("ROLLBACK")
+                raise
+            with self._refusals():
+                self._db.execute("COMMIT")
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

@@ -33,7 +33,7 @@ def ledger(tmp_path):
 
 
 def spend(ledger, number, attempt=1, steps=ROUND):
-    return ledger.spend("captions", task="t", round=number, attempt=attempt, steps=steps)
+    return ledger.spend("captions", release=f"{number}-{attempt}", task="t", round=number, attempt=attempt, steps=steps)
 
 
 def until_refused(ledger, first=1):
@@ -69,9 +69,9 @@ def test_an_aborted_attempt_and_its_successor_are_two(ledger):
     assert two.epsilon > one.epsilon
 
 
-def test_tasks_on_the_same_data_share_its_budget_and_other_data_have_their_own(ledger):
+def test_another_consortium_that_calls_its_round_the_same_pays_again_and_other_data_have_their_own_budget(ledger):
     spend(ledger, 1)
-    both = ledger.spend("captions", task="other", round=1, attempt=1, steps=ROUND)
+    both = ledger.spend("captions", release="x", task="t", round=1, attempt=1, steps=ROUND)
     assert both.epsilon == account(ROUND * 2, delta=1e-5, unit="record").epsilon
     ledger.allow("meters", LIMIT)
     assert ledger.balance("meters").spent.epsilon == 0
@@ -89,12 +89,19 @@ def test_a_limit_moves_but_never_below_what_is_spent_and_never_to_another_unit(l
 
 def test_without_a_budget_nothing_is_spent(ledger):
     with pytest.raises(ConfigError, match="no budget for 'pictures'"):
-        ledger.spend("pictures", task="t", round=1, attempt=1, steps=ROUND)
+        ledger.spend("pictures", release="1", task="t", round=1, attempt=1, steps=ROUND)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [("person", 10, 1.0, 1e-5), ("record", 0, 1.0, 1e-5), ("record", 10, 0.0, 1e-5), ("record", 10, 1.0, 0.5), ("record", 10, 1.0, 0)],
+    [
+        ("person", 10, 1.0, 1e-5),
+        ("record", 0, 1.0, 1e-5),
+        ("record", 10, 0.0, 1e-5),
+        ("record", 10, 1.0, 0.5),
+        ("record", 10, 1.0, 0),
+        ("organisation", 8, 1.0, 0.01),
+    ],
 )
 def test_a_budget_that_promises_nothing_is_refused(wrong):
     with pytest.raises(ConfigError):
@@ -109,7 +116,7 @@ from secagg.errors import BudgetExceeded
 ledger, paid = BudgetLedger(sys.argv[1]), 0
 try:
     for number in range(50):
-        ledger.spend("captions", task=sys.argv[2], round=number, attempt=1, steps=[Steps(1, 4.0)])
+        ledger.spend("captions", release=f"{sys.argv[2]}-{number}", task=sys.argv[2], round=number, attempt=1, steps=[Steps(1, 4.0)])
         paid += 1
         print(paid, flush=True)
 except BudgetExceeded:
@@ -192,6 +199,8 @@ def test_the_command_sets_and_shows(tmp_path):
     assert "limit 3" in " ".join(shown.stdout.split())
     (line,) = (json.loads(text) for text in run(app, ["budget", "show", file, "--json"]).stdout.splitlines())
     assert line["delta"] == 1e-4
-    assert line["entries"] == [{"task": "t", "round": 1, "attempt": 1, "steps": [{"count": 1, "noise_multiplier": 4.0, "sampling": 1.0}]}]
+    assert line["entries"] == [
+        {"release": "1-1", "task": "t", "round": 1, "attempt": 1, "steps": [{"count": 1, "noise_multiplier": 4.0, "sampling": 1.0}]}
+    ]
     assert run(app, ["budget", "show", str(tmp_path / "none.sqlite")]).exit_code == 2
     assert run(app, ["budget", "set", file, "--data", "captions", "--epsilon", "0.001", "--units", "1000"]).exit_code == 1
