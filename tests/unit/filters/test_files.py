@@ -46,6 +46,7 @@ def read(path: Path) -> list[dict[str, str]]:
     return rows
 
 
+@pytest.mark.slow
 def test_every_row_arrives_sanitised_and_nothing_else_is_left(source: Path, rules: Sanitizer) -> None:
     target = source.with_name("out" + source.suffix)
     report = sanitize_file(Job(source, target), POLICY)
@@ -54,6 +55,7 @@ def test_every_row_arrives_sanitised_and_nothing_else_is_left(source: Path, rule
     assert sorted(path.name for path in source.parent.iterdir()) == [source.name, target.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["jsonl", "csv"], indirect=True)
 def test_an_interrupted_run_goes_on_where_it_stopped(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, target = source.with_name("whole" + source.suffix), source.with_name("out" + source.suffix)

@@ -165,6 +165,7 @@ def test_rows_that_are_dropped_leave_every_column_of_a_batch() -> None:
         sanitizer("drop").map_batch(batch, "caption")
 
 
+@pytest.mark.slow
 def test_importing_it_is_quick() -> None:
     program = "import time, secagg; began = time.process_time(); import secagg.filters; print(time.process_time() - began)"
     seconds = min(
