@@ -120,6 +120,10 @@ class Automaton:
         """Counted symbols of the longest beginning of a phrase that ends here, without its left boundary."""
         return self.depth[state] - self.gaps if state else 0
 
+    def gapped(self, state: int) -> bool:
+        """Whether the state's last symbol is a gap."""
+        return bool(self._gapped[state])
+
     def suspects(self, symbols: str) -> bool:
         """Whether any phrase is found: one dictionary look-up a symbol."""
         get, fail, longest, gapped = self.edges.get, self.fail, self.longest, self._gapped

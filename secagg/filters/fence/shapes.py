@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import combinations
 
 from secagg.errors import ConfigError
 from secagg.filters.fence.alphabet import BREAK, GAP, shape
@@ -16,14 +17,22 @@ from secagg.filters.fence.automaton import Found
 
 _D = "0123456789"
 _L = "abcdefghijklmnopqrstuvwxyz"
-_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+_OTHER = "*"
+"""Any letter that no shape has."""
+_KNOWN = frozenset(_D + _L + PROVINCES + GAP + BREAK)
 
 SHAPES: dict[str, tuple[tuple[str, ...], ...]] = {
     "mobile": (("1", "3456789", *[_D] * 9), ("8", "6", "1", "3456789", *[_D] * 9)),
     "identity": ((_D[1:], *[_D] * 5, "12", "09", _D, _D, "01", _D, "0123", *[_D] * 4, _D + "x"),),
-    "plate": ((_PROVINCES, _L, *[_D + _L] * 5), (_PROVINCES, _L, *[_D + _L] * 6)),
+    "plate": (
+        *((PROVINCES, _L, *(_L if at in letters else _D for at in range(5))) for n in range(3) for letters in combinations(range(5), n)),
+        (PROVINCES, _L, "abcdefghjk", _D + _L, *[_D] * 4),
+        (PROVINCES, _L, *[_D] * 5, "abcdefghjk"),
+    ),
 }
-"""Name to the rows of classes that have it: Chinese mobile numbers (with 86 or without), GB 11643 identity numbers, GA 36 plates."""
+"""Name to the rows of classes that have it: Chinese mobile numbers (with 86 or without), GB 11643 identity numbers, GA 36 plates (at most
+two letters among the five, or new energy)."""
 
 _Places = frozenset[tuple[int, int]]
 _State = tuple[_Places, bool, Found | None]
@@ -48,7 +57,7 @@ class ShapeMachine:
         self._states: list[_State] = [(frozenset(), False, None)]
         self._ids: dict[_State, int] = {self._states[0]: 0}
         self._steps: dict[tuple[int, str], tuple[int, bool]] = {}
-        self._suspect = re.compile(r"[0-9](?:[^0-9]?[0-9]){3}|[" + _PROVINCES + r"] *[a-z]")
+        self._suspect = re.compile(r"[0-9](?:[^0-9]?[0-9]){3}|[" + PROVINCES + r"] *[a-z]")
 
     def symbols(self, text: str) -> str:
         """What the machine sees of `text`."""
@@ -56,12 +65,10 @@ class ShapeMachine:
 
     def step(self, state: int, symbol: str) -> tuple[int, bool]:
         """The next state, and whether the symbol counts (gaps and breaks do not)."""
-        key = (state, symbol)
+        key = (state, symbol if symbol in _KNOWN else _OTHER)
         known = self._steps.get(key)
         if known is None:
-            known = self._make(state, symbol)
-            if len(self._steps) < 1 << 20:  # symbols that no shape has would otherwise fill memory
-                self._steps[key] = known
+            known = self._steps[key] = self._make(*key)
         return known
 
     def _make(self, state: int, symbol: str) -> tuple[int, bool]:
@@ -74,14 +81,33 @@ class ShapeMachine:
             if complete:
                 longest = max(complete, key=lambda row: len(self._rows[row][0]))
                 ended = Found(len(self._rows[longest][0]) + solid, int(solid), self._rows[longest][1])
-        if symbol == GAP:
-            following = frozenset((row, at) for row, at in places if at < len(self._rows[row][0]))
-        else:
-            begun = set() if joined and inner else {(row, 0) for row in range(len(self._rows))}
-            following = frozenset(
-                (row, at + 1) for row, at in places | begun if at < len(self._rows[row][0]) and symbol in self._rows[row][0][at]
-            )
+        anew = set() if joined and inner else {(row, 0) for row in range(len(self._rows))}
+        following = self.follow(places if symbol == GAP else places | anew, symbol)
         return self._number((following, inner, ended)), solid
+
+    def begun(self, state: int) -> _Places:
+        """The shapes that have begun, and how far each has come."""
+        return self._states[state][0]
+
+    def going_on(self, places: _Places) -> set[str]:
+        """Symbols after which some of `places` is still there."""
+        going = {symbol for row, at in places if at < len(self._rows[row][0]) for symbol in self._rows[row][0][at]}
+        return going | {GAP} if places else going
+
+    def follow(self, places: _Places, symbol: str) -> _Places:
+        """`places` after `symbol`, none begun anew."""
+        rows = self._rows
+        if symbol == GAP:
+            return frozenset((row, at) for row, at in places if at < len(rows[row][0]))
+        return frozenset((row, at + 1) for row, at in places if at < len(rows[row][0]) and symbol in rows[row][0][at])
+
+    def any_complete(self, places: _Places) -> bool:
+        """Whether one of `places` is the end of its shape."""
+        return any(at == len(self._rows[row][0]) for row, at in places)
+
+    def complete(self, state: int) -> bool:
+        """Whether a shape stands here whole, whatever follows."""
+        return self.any_complete(self._states[state][0])
 
     def _number(self, state: _State) -> int:
         if state not in self._ids:

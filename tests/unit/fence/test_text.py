@@ -64,6 +64,8 @@ def test_a_word_is_found_between_word_boundaries_only():
         ("一三八〇〇一三八〇〇〇", MARK),
         ("id 11010119900307461X", f"id {MARK}"),
         ("110 13800138000", f"110 {MARK}"),
+        ("新 window", "新 window"),
+        ("粤BD12345 停", f"{MARK} 停"),
         ("粤B·12345 停", f"{MARK} 停"),
     ],
 )

@@ -1,0 +1,156 @@
+"""The decoding fence: rows are what trying every token gives, and no sequence of allowed tokens says what is blocked."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from tokenizers import Tokenizer, decoders, models
+
+from secagg.errors import ConfigError
+from secagg.filters.fence import Fence, Phrases, Shape
+from secagg.filters.fence.decoding import DecodingFence, State
+from secagg.filters.fence.tokens import Vocabulary
+
+TEXTS = [
+    "a",
+    "b",
+    "c",
+    " ",
+    "ab",
+    "ba",
+    " ca",
+    "ca",
+    "abc",
+    " ab",
+    "1",
+    "3",
+    "13",
+    "800",
+    "0013",
+    ".",
+    "aa b",
+    "bab ",
+    "片",
+    "三",
+    "级片",
+    "ﬁ",
+    "！",
+    "A",
+    "\u200b",
+]
+TOKENS = (
+    [text.encode() for text in TEXTS]
+    + [bytes([byte]) for byte in range(128, 256)]
+    + [" 三".encode()[:3], "级".encode()[1:], "级".encode()[1:] + b"a", b"\xffa", None, None]
+)
+EOS = len(TOKENS) - 1
+TINY = Vocabulary(tuple(TOKENS))
+RULES = (Phrases("robust", ("abba", "三级片", "cc")), Phrases("words", ("ca", "ab ca"), "word"), Shape("mobile"))
+FENCE = Fence(*RULES)
+
+
+def brute(fence: DecodingFence, state: State) -> set[int]:
+    """Every token tried: does what it says, read on from the state, hold a phrase or end on one?"""
+    bad = set()
+    for token, said in enumerate(fence.vocabulary.tokens):
+        if token in fence.eos:
+            continue
+        try:
+            text = (state.pending + (said if said is not None else b"\xff")).decode()
+            cut = False
+        except UnicodeDecodeError as error:
+            text = (
+                (state.pending + (said or b""))[: error.start].decode()
+                if error.reason == "unexpected end of data" and said is not None
+                else ""
+            )
+            cut = error.reason != "unexpected end of data" or said is None
+        if cut or any(row.advance(at, text)[1] for row, at in zip(fence._rows, state.machines, strict=True)):
+            bad.add(token)
+        if any(row.advance(at, text)[1] for row, at in zip(fence._rows, state.alone, strict=True)):
+            bad.add(token)
+    return bad
+
+
+def walk(fence: DecodingFence, rng: random.Random, length: int):
+    """Allowed tokens at random, and the states between them."""
+    state = fence.start
+    ids: list[int] = []
+    for _ in range(length):
+        yield state, ids
+        token = rng.choice(sorted(set(range(len(fence.vocabulary.tokens))) - fence.forbidden(state) - set(fence.eos)) or list(fence.eos))
+        ids = [*ids, token]
+        state = fence.advance(state, token)
+    yield state, ids
+
+
+def test_a_row_is_what_trying_every_token_gives():
+    fence = DecodingFence(FENCE, TINY, eos=EOS)
+    rng = random.Random(7)
+    for _ in range(12):
+        for state, _ in walk(fence, rng, 12):
+            assert fence.forbidden(state) == brute(fence, state), state
+
+
+def test_no_sequence_of_allowed_tokens_says_what_is_blocked_wherever_it_stops():
+    fence = DecodingFence(FENCE, TINY, eos=EOS)
+    rng = random.Random(8)
+    for _ in range(60):
+        for _, ids in walk(fence, rng, 16):
+            assert FENCE.check(TINY.text(ids)) == (), TINY.text(ids)
+
+
+def test_without_the_fence_the_same_walk_says_it():
+    rng = random.Random(8)
+    said = [TINY.text(rng.choices(range(len(TEXTS)), k=16)) for _ in range(300)]
+    assert sum(bool(FENCE.check(text)) for text in said) > 100
+
+
+def test_what_a_prompt_begins_cannot_be_completed_nor_said_alone():
+    fence = DecodingFence(FENCE, TINY, eos=EOS)
+    state = fence.prompted([TEXTS.index("ab"), TEXTS.index("b")])
+    assert TEXTS.index("a") in fence.forbidden(state), "abb + a"
+    state = fence.prompted([TEXTS.index("b")])
+    assert TEXTS.index("ca") in fence.forbidden(state), "'bca' is no word of the list, but 'ca' alone is"
+
+
+def test_the_end_is_allowed_in_every_state():
+    fence = DecodingFence(FENCE, TINY, eos=EOS)
+    for state, _ in walk(fence, random.Random(9), 60):
+        assert EOS not in fence.forbidden(state)
+
+
+@pytest.mark.parametrize("eos", [(), 10_000, -1])
+def test_a_vocabulary_without_an_end_is_refused(eos):
+    with pytest.raises(ConfigError):
+        DecodingFence(FENCE, TINY, eos=eos)
+
+
+def test_lists_that_forbid_half_of_the_vocabulary_are_refused():
+    with pytest.raises(ConfigError, match="take short phrases out"):
+        DecodingFence(Fence(Phrases("all", ("a", "b", "c", "1"))), Vocabulary((b"a", b"b", b"ab", b"d", None)), eos=4)
+
+
+def test_each_family_of_tokenizers_is_read_as_it_decodes():
+    wordpiece = Tokenizer(models.WordPiece({"[UNK]": 0, "a": 1, "##b": 2}, unk_token="[UNK]"))
+    wordpiece.decoder = decoders.WordPiece()
+    assert Vocabulary.of(wordpiece).tokens == (b" [UNK]", b" a", b"b")
+    pieces = Tokenizer(models.BPE({"▁a": 0, "<0xE4>": 1, "<0xBD>": 2, "<0xA0>": 3}, []))
+    pieces.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    assert Vocabulary.of(pieces).text([0, 1, 2, 3]) == " a你"
+    level = Tokenizer(models.BPE({"Ġa": 0, "ä½": 1, "ł": 2}, []))
+    level.decoder = decoders.ByteLevel()
+    assert Vocabulary.of(level).text([0, 1, 2]) == " a\u4f60"
+    clip = Tokenizer(models.BPE({"a</w>": 0, "b": 1}, [], end_of_word_suffix="</w>"))
+    clip.decoder = decoders.BPEDecoder("</w>")
+    assert Vocabulary.of(clip).text([0, 1, 0]) == "a ba "
+
+
+def test_a_tokenizer_that_decodes_otherwise_is_refused():
+    odd = Tokenizer(models.BPE({"a": 0, "b": 1}, []))
+    odd.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace("a", "b")])
+    with pytest.raises(ConfigError, match="cannot be fenced"):
+        Vocabulary.of(odd)
+    with pytest.raises(ConfigError, match="none of"):
+        Vocabulary.of(Tokenizer(models.BPE({"a": 0}, [])))
