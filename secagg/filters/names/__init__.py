@@ -25,6 +25,8 @@ _UPPER = re.compile(r"[A-Z]")
 _WINDOW = 4
 """Characters before a surname, and behind the longest name after it, that the model sees."""
 CONFIDENT = 0.5
+_TOKENS, _OVERLAP = 1000, 10
+"""A long text is read in stretches that overlap, so that no name is cut in two."""
 LOWER_CASE = 0.9
 """What a name without a capital has to reach: most words that could be names are words then."""
 _MODELS: dict[str, bytes] = {}
@@ -71,10 +73,14 @@ class NameFinder:
         plain, offsets = _cased(text)
         if not _UPPER.search(plain) and not any(word in self._lexicon and self._lexicon[word] == "F" for word in plain.split()):
             return []
-        matches = list(latin.TOKEN.finditer(plain))[:2000]
+        matches = list(latin.TOKEN.finditer(plain))
+        found: list[Finding] = []
+        for first in range(0, len(matches), _TOKENS - _OVERLAP):
+            found += self._among(plain, offsets, matches[first : first + _TOKENS])
+        return found
+
+    def _among(self, plain: str, offsets: range | list[int], matches: list[re.Match[str]]) -> list[Finding]:
         tokens = [match[0] for match in matches]
-        if not tokens:
-            return []
         labels = self._latin.tag(latin.features(tokens, self._lexicon))
         found = [
             Finding(offsets[matches[start].start()], offsets[matches[end - 1].end() - 1] + 1, "NAME", 0.7, "names listed")

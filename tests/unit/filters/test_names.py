@@ -33,6 +33,10 @@ def test_a_disguised_name_is_found(whole: Sanitizer, text: str) -> None:
     assert whole.apply(text).text == "巡检员[NAME]正在检查燃气表"
 
 
+def test_a_name_far_into_a_long_text_is_found(whole: Sanitizer) -> None:
+    assert "Mary" not in whole.apply("the gas meter is closed. " * 800 + "Mary Johnson closed the valve").text
+
+
 def test_the_models_are_small() -> None:
     assert sum(path.stat().st_size for path in Path(chinese.__file__).parent.iterdir() if path.is_file()) < 6_000_000
 
