@@ -1,0 +1,257 @@
+"""The cipher: ring-LWE with integers packed in the coefficients, added exactly. Symmetric; the uniform half is a 32-byte seed.
+
+    c1 = a,  uniform, from the seed;      c0 = Δ·m + e − a·s   in Z_q[X]/(X^4096 + 1),  q = p1·p2 ≈ 2^60
+
+m packs `lanes` signed words of the ring side by side in each coefficient. A sum of ciphertexts is the ciphertext of the sum while
+n · 21 < Δ/2: e is centred binomial with parameter 21 (σ = 3.24), so its bound is a bound and not a tail.
+
+The secret is uniform ternary. Security: the tables of the Homomorphic Encryption Standard (Albrecht et al. 2018) allow 109 bits of q
+for 128-bit security at this degree and 75 bits for 192; q has 60.
+Source: Brakerski 2012 and Fan and Vercauteren 2012 (BFV), with the message scaled by a power of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.crypto.derive import derive
+from secagg.crypto.expand import Stream
+from secagg.errors import ConfigError
+from secagg.math.ntt import Ntt, Residues
+from secagg.math.ring import Ring
+from secagg.payload import CHUNK, Blob, Payload
+from secagg.roles import Vector
+from secagg.types import Context, Entropy, PartyId, Secret
+
+DEGREE = 4096
+PRIMES = (1073692673, 1073668097)
+"""The two largest primes below 2^30 that are 1 modulo 8192."""
+NOISE = 21
+"""Largest magnitude of one error coefficient."""
+GROUP = 16
+"""Polynomials that are worked on side by side: both residues of a group fill half a chunk of payload."""
+
+_PLAIN_BITS = 59
+"""Bits of Δ·m with its sign: Δ · |m| ≤ 2^58, well inside q/2."""
+_MOST_LANES = 4
+_SPARE_WORDS = 64
+_BYTES = 8
+"""Bytes of a coefficient: four for each prime."""
+
+_TRANSFORMS = tuple(Ntt(prime, DEGREE) for prime in PRIMES)
+Key = tuple[Residues, Residues]
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How many words share a coefficient, and what is left for the noise.
+
+    Raises:
+        ConfigError: the sum of `parties` ciphertexts could not be decrypted, with what to change.
+    """
+
+    ring: Ring
+    length: int
+    parties: int
+
+    def __post_init__(self) -> None:
+        if not self._fits(1):
+            raise ConfigError(
+                f"ckks: {self.ring.bits}-bit words leave no room for the noise of {self.parties} clients in a 60-bit modulus:"
+                " lower bits, max_weight or clients until the ring is at most 48 bits and the noise fits"
+            )
+
+    @cached_property
+    def lanes(self) -> int:
+        """Words in one coefficient: as many as the noise leaves room for."""
+        return max(lanes for lanes in range(1, _MOST_LANES) if self._fits(lanes))
+
+    @property
+    def scale_bits(self) -> int:
+        """log2 Δ."""
+        return _PLAIN_BITS - self.lanes * self.ring.bits
+
+    @property
+    def blocks(self) -> int:
+        """Polynomials of one ciphertext."""
+        return -(-self.length // (self.lanes * DEGREE))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the half that travels."""
+        return self.blocks * DEGREE * _BYTES
+
+    def groups(self) -> Iterator[tuple[int, int]]:
+        """(first polynomial, how many) of each group."""
+        return ((start, min(GROUP, self.blocks - start)) for start in range(0, self.blocks, GROUP))
+
+    def _fits(self, lanes: int) -> bool:
+        room = _PLAIN_BITS - lanes * self.ring.bits
+        return room >= 2 and self.parties * NOISE < 1 << (room - 1)
+
+
+def secret_key(seed: Secret, ctx: Context) -> Key:
+    """The ternary secret that `seed` stands for in this round, transformed."""
+    stream = Stream(derive(seed, salt=ctx.rd, label="ckks/secret"))
+    pairs = np.empty(2 * DEGREE, np.uint8)  # a quarter is refused: 2 · 4096 draws lack 4096 good ones with probability < 2^-1000
+    stream.fill(pairs)
+    pairs &= 3
+    ternary = pairs[pairs < 3][:DEGREE].astype(np.int64) - 1
+    return _both(ternary[:, None])
+
+
+def uniform(seed: Secret, ctx: Context, client: PartyId, packing: Packing) -> Iterator[Key]:
+    """The half that the seed stands for, group by group, uniform in the transformed domain."""
+    key = derive(seed, salt=ctx.rd, label="ckks/uniform", info=(client.encode(),))
+    stream, offset = Stream(key), 0
+    for _, count in packing.groups():
+        halves = []
+        for prime in PRIMES:
+            # Rejection sampling: of 30-bit words at most one in 2^14 is not below the prime.
+            wanted = count * DEGREE
+            words = np.empty(wanted + wanted // 1024 + _SPARE_WORDS, np.uint32)
+            stream.fill(words, offset)
+            offset += words.nbytes
+            words &= np.uint32((1 << 30) - 1)
+            halves.append(words[words < prime][:wanted].astype(np.uint64).reshape(DEGREE, count))
+        yield halves[0], halves[1]
+
+
+def encrypt(
+    vector: Vector, packing: Packing, key: Secret, seed: Secret, *, ctx: Context, client: PartyId, entropy: Entropy
+) -> NDArray[np.uint32]:
+    """c0 of `vector` as it travels: for each group the residues modulo p1, then those modulo p2."""
+    secret, coins, out = secret_key(key, ctx), Stream.fresh(entropy), np.empty(packing.size // 4, np.uint32)
+    at = 0
+    for (start, count), half in zip(packing.groups(), uniform(seed, ctx, client, packing), strict=True):
+        message = _pack(vector, packing, start, count)
+        message <<= packing.scale_bits
+        message += _noise(coins, start, count)
+        for transform, a, s in zip(_TRANSFORMS, half, secret, strict=True):
+            p = np.uint64(transform.prime)
+            masked = transform.inverse(a * s % p)
+            residues = _residues(message, transform.prime)
+            residues += p - masked
+            np.minimum(residues, residues - p, out=residues)
+            out[at : at + residues.size] = residues.reshape(-1)
+            at += residues.size
+    return out
+
+
+def decrypt(total: NDArray[np.uint32], halves: list[Iterator[Key]], packing: Packing, key: Secret, ctx: Context) -> Vector:
+    """The sum whose c0 is `total` and whose c1 is the sum of `halves`, recomputed here.
+
+    Raises:
+        CannotDecrypt: the noise is larger than that of honest ciphertexts, so `total` is not the sum of what was sent.
+    """
+    secret, vector = secret_key(key, ctx), np.zeros(packing.length, packing.ring.dtype)
+    at, bound = 0, NOISE * len(halves)
+    for start, count in packing.groups():
+        size, phase = count * DEGREE, []
+        parts = [next(half) for half in halves]
+        for index, (transform, s) in enumerate(zip(_TRANSFORMS, secret, strict=True)):
+            p = np.uint64(transform.prime)
+            a = sum((part[index] for part in parts), np.zeros((DEGREE, count), np.uint64)) % p
+            c0 = total[at : at + size].astype(np.uint64).reshape(DEGREE, count)
+            phase.append((c0 + transform.inverse(a * s % p)) % p)
+            at += size
+        lifted = _lift(phase[0], phase[1])
+        delta, half_delta = packing.scale_bits, np.int64(1 << (packing.scale_bits - 1))
+        message = (lifted + half_delta) >> delta
+        if int(np.abs(lifted - (message << delta)).max()) > bound:
+            raise CannotDecrypt(f"polynomials {start} to {start + count - 1} carry more noise than {len(halves)} honest ciphertexts")
+        _unpack_into(vector, message, packing, start)
+    return vector
+
+
+class CannotDecrypt(Exception):
+    """What was to be decrypted is not the sum of the ciphertexts named; the caller names its check and culprit."""
+
+
+def add_into(total: NDArray[np.uint32], payload: Payload, packing: Packing) -> None:
+    """Add a c0 to a running sum. Raises CannotDecrypt for residues out of range, and then `total` is as before."""
+    words = np.concatenate([np.frombuffer(payload.chunk(index), "<u4") for index in range(-(-payload.size // CHUNK))])
+    check_residues(words, packing)
+    for part, prime in _planes(packing):
+        run = total[part]
+        run += words[part]
+        np.minimum(run, run - np.uint32(prime), out=run)
+
+
+def check_residues(words: NDArray[np.uint32], packing: Packing) -> None:
+    """Raises CannotDecrypt unless every residue is below its prime."""
+    for part, prime in _planes(packing):
+        if int(words[part].max()) >= prime:
+            raise CannotDecrypt(f"a residue that is not below {prime}")
+
+
+def as_payload(words: NDArray[np.uint32]) -> Blob:
+    """Words as they travel, little-endian."""
+    return Blob(memoryview(words.astype("<u4", copy=False)).cast("B"))  # type: ignore[arg-type]  # ndarray is a buffer
+
+
+def _planes(packing: Packing) -> Iterator[tuple[slice, int]]:
+    at = 0
+    for _, count in packing.groups():
+        for prime in PRIMES:
+            yield slice(at, at + count * DEGREE), prime
+            at += count * DEGREE
+
+
+def _pack(vector: Vector, packing: Packing, start: int, count: int) -> NDArray[np.int64]:
+    """Σ 2^(k·lane) · word as signed integers: a carry out of a lane is undone when its sum is taken off again."""
+    size, first = count * DEGREE, start * DEGREE * packing.lanes
+    message = np.zeros(size, np.int64)
+    for lane in range(packing.lanes):
+        words = vector[first + lane * size : first + (lane + 1) * size]
+        if len(words):
+            message[: len(words)] += packing.ring.center(words) << (lane * packing.ring.bits)
+    return message.reshape(DEGREE, count)
+
+
+def _unpack_into(vector: Vector, message: NDArray[np.int64], packing: Packing, start: int) -> None:
+    """The inverse of `_pack` for sums that fit the ring."""
+    rest, size, bits = message.reshape(-1).copy(), message.size, packing.ring.bits
+    first = start * DEGREE * packing.lanes
+    for lane in range(packing.lanes):
+        low = (rest << (64 - bits)) >> (64 - bits)
+        room = vector[first + lane * size : first + (lane + 1) * size]
+        room[:] = packing.ring.from_signed(low[: len(room)])
+        rest -= low
+        rest >>= bits
+
+
+def _noise(coins: Stream, start: int, count: int) -> NDArray[np.int64]:
+    """Centred binomial: the ones among 21 coins less the ones among 21 others."""
+    words = np.empty(count * DEGREE, np.uint64)
+    coins.fill(words, start * DEGREE * _BYTES)
+    mask = np.uint64((1 << NOISE) - 1)
+    ones = np.bitwise_count(words & mask).astype(np.int64)
+    ones -= np.bitwise_count((words >> np.uint64(NOISE)) & mask)
+    noise: NDArray[np.int64] = ones.reshape(DEGREE, count)
+    return noise
+
+
+def _residues(values: NDArray[np.int64], prime: int) -> Residues:
+    return (values % np.int64(prime)).view(np.uint64)
+
+
+def _both(values: NDArray[np.int64]) -> Key:
+    one, two = (transform.forward(_residues(values, transform.prime)) for transform in _TRANSFORMS)
+    return one, two
+
+
+def _lift(one: Residues, two: Residues) -> NDArray[np.int64]:
+    """The integer of least magnitude with these residues. [Garner]"""
+    p1, p2 = (np.uint64(prime) for prime in PRIMES)
+    inverse = np.uint64(pow(PRIMES[0], -1, PRIMES[1]))
+    step = (two + p2 - one % p2) % p2 * inverse % p2
+    lifted = (one + p1 * step).view(np.int64)
+    modulus = PRIMES[0] * PRIMES[1]
+    lifted[lifted > modulus // 2] -= modulus
+    return lifted

@@ -1,0 +1,201 @@
+"""The key holder: makes the round's key, keeps the uniform half of each report, and decrypts one sum, once.
+
+Keeping ──Added, and all its seeds──▶ Done
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from secagg.crypto.derive import digest, frame
+from secagg.crypto.stream import commitment, seal_stream
+from secagg.errors import InvalidMessage, LocalProtocolError, PeerError, SessionAborted, UnexpectedMessage
+from secagg.identity import Identity
+from secagg.ledger import Ledger
+from secagg.payload import Blob, join
+from secagg.receipt import sign_agreement
+from secagg.roles import Message, Outgoing, Sum, Vector
+from secagg.round import Round
+from secagg.types import Context, Entropy, PartyId, Secret
+
+from .cipher import CannotDecrypt, check_residues, decrypt, uniform
+from .client import KEY, key_context
+from .messages import SEED, Added, Key, Opened, Seed, root_hash
+from .params import Params, payload_digest
+
+OPENED = "ckks/opened"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """No key yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """The key is out; seeds come in. A sum whose seeds are still under way waits."""
+
+    key: Secret
+    seeds: Mapping[PartyId, Seed]
+    added: Added | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The sum is out and the key is gone: there can be no second one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What was asked for is not decrypted, and the key is gone."""
+
+
+State = Ready | Keeping | Done | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where the key holder sits: everything that does not change in a round."""
+
+    me: Identity
+    params: Params
+    opened: Round
+
+    @property
+    def ctx(self) -> Context:
+        return self.opened.ctx
+
+
+def make_key(*, seat: Seat, ledger: Ledger, entropy: Entropy) -> tuple[Keeping, list[Outgoing]]:
+    """A fresh secret for this attempt, sealed to every client of the cohort."""
+    key = Secret(entropy(SEED))
+    outgoing = []
+    for client in seat.params.clients:
+        context = key_context(seat.ctx, seat.me.party, client)
+        sealed = seat.me.roster.member(client).sealing.seal(key, purpose=KEY, context=context)
+        outgoing.append(Outgoing(client, Key(sealed)))
+    # > One key is made for an attempt, and no other: a key holder that restarts without its key ends the attempt.
+    ledger.use(seat.ctx, "key", digest("ckks/keys", *(item.message.to_wire()[0] for item in outgoing)))
+    return Keeping(key, {}), outgoing
+
+
+def keep_seed(state: Keeping, message: Seed, client: PartyId, *, seat: Seat) -> Keeping:
+    """Keep the uniform half of one report."""
+    # > A report is from a client of the cohort, from an input model that the description allows, and its only one (CK-H1).
+    if client not in seat.params.clients or message.version not in seat.params.versions or client in state.seeds:
+        raise InvalidMessage("CK-H1", f"a seed from {client} that does not fit the round", culprits=[client])
+    return replace(state, seeds={**state.seeds, client: message})
+
+
+def check_added(message: Added, *, seat: Seat) -> None:
+    """Raises InvalidMessage."""
+    params, blame = seat.params, [seat.params.coordinator]
+    # > The set is of the cohort and not below the floor F, counted in organisations (CK-H2).
+    if not set(message.included) <= set(params.clients) or seat.opened.organisations(message.included) < params.floor:
+        raise InvalidMessage(
+            "CK-H2", f"{len(message.included)} clients to sum, not all of the cohort or below the floor of {params.floor}", culprits=blame
+        )
+    # > The sum has exactly the round's size, the digest that came with it, and residues below their primes (CK-H3).
+    if message.payload.size != params.packing.size or payload_digest(message.payload) != message.digest:
+        raise InvalidMessage("CK-H3", f"a sum of {message.payload.size} bytes that is not the one announced", culprits=blame)
+    try:
+        check_residues(np.frombuffer(join(message.payload), "<u4"), params.packing)
+    except CannotDecrypt as refused:
+        raise InvalidMessage("CK-H3", str(refused), culprits=blame) from refused
+
+
+def open_sum(state: Keeping, message: Added, *, seat: Seat, ledger: Ledger, entropy: Entropy) -> tuple[Done, list[Outgoing]]:
+    """Recompute c1 from the clients' own seeds, decrypt, and seal the sum to the coordinator."""
+    params, ctx = seat.params, seat.ctx
+    for client, root in message.entries:
+        seed = state.seeds[client]
+        # > Every root is that of the report whose seed the client sent here (CK-H4).
+        if root_hash(ctx, client, seed.version, seed.seed, seed.digest) != root:
+            raise InvalidMessage("CK-H4", f"the report of {client} that was summed is not the one it told of", culprits=[client])
+    roots = digest("ckks/batch", *(piece for client, root in message.entries for piece in (client.encode(), root)))
+    described = seat.opened.description
+    # > The release is on disk before anything is decrypted: one sum for a key, and from one input model one set.
+    ledger.use(ctx, "opened", digest("ckks/released", roots, message.digest))
+    ledger.release(ctx, message.included, roots, model=described.inputs[0].model, terms=described.substance)
+    halves = [uniform(Secret(state.seeds[client].seed), ctx, client, params.packing) for client in message.included]
+    # > A sum with more noise than that of honest ciphertexts is refused, and nothing of it is told (CK-H5).
+    try:
+        vector = decrypt(np.frombuffer(join(message.payload), "<u4"), halves, params.packing, state.key, ctx)
+    except CannotDecrypt as refused:
+        raise InvalidMessage("CK-H5", f"what was added is not the sum of these reports: {refused}", culprits=[params.coordinator]) from None
+    return Done(), [Outgoing(params.coordinator, _sealed(vector, message.included, roots, seat=seat, entropy=entropy))]
+
+
+def _sealed(vector: Vector, included: tuple[PartyId, ...], roots: bytes, *, seat: Seat, entropy: Entropy) -> Opened:
+    packed, key, to = seat.params.packing.ring.pack(vector), Secret(entropy(SEED)), seat.params.coordinator
+
+    def fill(offset: int, buffer: memoryview) -> None:
+        buffer[:] = packed[offset : offset + len(buffer)]
+
+    context = opened_context(seat.ctx, seat.me.party, to, roots)
+    payload = Blob(seal_stream(key, fill, len(packed), purpose=OPENED, context=context))
+    sealed = seat.me.roster.member(to).sealing.seal(key, purpose=OPENED, context=context)
+    return Opened(included, roots, sign_agreement(seat.me, seat.ctx.rd, included, roots), sealed, commitment(payload), payload)
+
+
+def opened_context(ctx: Context, keyholder: PartyId, coordinator: PartyId, roots: bytes) -> bytes:
+    """What the sealed sum is bound to."""
+    return frame("ckks/opened-context", ctx.rd, keyholder.encode(), coordinator.encode(), roots)
+
+
+class KeyHolder:
+    """The key holder's machine. A bad seed is refused and the round goes on; a sum that does not fit ends it, and the key with it."""
+
+    patience: float | None = None
+    result: Sum | None = None
+
+    def __init__(self, params: Params, opened: Round, me: Identity, *, ledger: Ledger, entropy: Entropy) -> None:
+        self._seat = Seat(me, params, opened)
+        self._ledger, self._entropy = ledger, entropy
+        self._state: State = Ready()
+
+    @property
+    def phase(self) -> str:
+        return type(self._state).__name__.lower()
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def resume(self, state: object) -> None:
+        if not isinstance(self._state, Ready) or not isinstance(state, State):
+            raise LocalProtocolError(f"a fresh key holder goes on from one of its own states, not from {type(state).__name__}")
+        self._state = state
+
+    def start(self) -> Sequence[Outgoing]:
+        if not isinstance(self._state, Ready):
+            raise LocalProtocolError("this key holder has started already")
+        self._state, outgoing = make_key(seat=self._seat, ledger=self._ledger, entropy=self._entropy)
+        return outgoing
+
+    def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
+        match self._state, message:
+            case Keeping() as state, Seed() as seed:
+                self._state = keep_seed(state, seed, sender, seat=self._seat)
+                return self._open(self._state)
+            case Keeping() as state, Added() as added if state.added is None and sender == self._seat.params.coordinator:
+                check_added(added, seat=self._seat)
+                self._state = replace(state, added=added)
+                return self._open(self._state)
+        raise UnexpectedMessage(f"{type(message).__name__} of {sender} is not due in {self.phase}", culprits=[sender])
+
+    def expire(self) -> Sequence[Outgoing]:
+        raise LocalProtocolError("a key holder waits for the coordinator's word: it has no time to expire")
+
+    def _open(self, state: Keeping) -> list[Outgoing]:
+        if state.added is None or not set(state.added.included) <= state.seeds.keys():
+            return []
+        try:
+            self._state, outgoing = open_sum(state, state.added, seat=self._seat, ledger=self._ledger, entropy=self._entropy)
+        except (PeerError, SessionAborted, LocalProtocolError):
+            self._state = Failed()
+            raise
+        return outgoing
