@@ -6,7 +6,7 @@ different models, sets or parameters cannot produce shares or masks that cancel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from secagg.crypto.derive import digest
 from secagg.crypto.sign import BadSignature
@@ -163,10 +163,12 @@ class Round:
     raw: bytes
     signature: bytes
     roster: Roster
+    ctx: Context = field(init=False, repr=False, compare=False)
 
-    @property
-    def ctx(self) -> Context:
-        return Context(round_digest(self.raw), self.description.task, self.description.round, self.description.attempt)
+    def __post_init__(self) -> None:
+        # Every message is held against it: hashed once, not twice a message.
+        of = self.description
+        object.__setattr__(self, "ctx", Context(round_digest(self.raw), of.task, of.round, of.attempt))
 
     def takes_part(self, name: PartyId) -> bool:
         """Whether messages of `name` belong in this round."""
