@@ -57,6 +57,9 @@ def largest_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> floa
 
 
 def bound(plan: Plan, state: Mapping[str, Any], clients: int, rounds: int) -> float:
-    """What quantisation may add up to: one round's bound, for each round, carried on by training, which is taken to double a difference in a round at most."""
+    """What quantisation may add up to: one round's bound, for each round, carried on by training.
+
+    Training is taken to double a difference in a round at most.
+    """
     quantiser = Quantiser(plan.encoding, Layout.of(state), bytes(32))
     return quantiser.error_bound(clients, clients * 40) * (2**rounds - 1) + rounds * 1e-6
