@@ -1,6 +1,6 @@
 """Scores of the sanitiser: recall of whole values per entity, language and disguise, clean captions touched, captions per CPU-second.
 
-    python -m benchmarks.filters                       # prints JSON; what is missed is counted by class
+    python -m benchmarks.filters                       # prints JSON
     SECAGG_DATA=/data python -m benchmarks.filters     # and clean Chinese captions
 
 Presidio is run beside it where it is installed, on the same captions: a value is found if one span covers it.

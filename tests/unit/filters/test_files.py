@@ -1,4 +1,4 @@
-"""Files: whole or not at all, resumed where they stopped, and the same with any number of processes."""
+"""Files: whole or not at all, and resumed where they stopped."""
 
 from __future__ import annotations
 
