@@ -20,11 +20,8 @@ from secagg.errors import ConfigError
 Unit = Literal["record", "customer", "organisation"]
 """Whose presence or absence the guarantee hides: one caption, everything of one user id, or everything of one party."""
 
-APART = 0.5
-"""Part of the Rényi bound below which the other one is not believed alone: then the Rényi bound, which holds by itself, is stated."""
-
-SMALL = 0.25
-"""Difference in ε that says nothing: for a few steps or a small ε the Rényi bound is loose in this order."""
+HOPELESS = 64.0
+"""ε above which the Rényi bound is stated and no loss distribution worked out: it would take minutes, and nobody can mean such a budget."""
 
 _MOST_NOISE, _STEP = 1e4, 1e-4
 
@@ -49,6 +46,11 @@ class Steps:
     def __post_init__(self) -> None:
         if type(self.count) is not int or self.count < 1:
             raise ConfigError(f"count={self.count!r}: steps are counted from 1")
+        for name in ("noise_multiplier", "sampling"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ConfigError(f"{name}={value!r}: a number expected")
+            object.__setattr__(self, name, float(value))  # 4 and 4.0 are the same noise, also where they are written down
         if not isfinite(self.noise_multiplier) or self.noise_multiplier <= 0:
             raise ConfigError(f"noise_multiplier={self.noise_multiplier}: a positive number; without noise there is no guarantee")
         if not 0 < self.sampling <= 1:
@@ -60,7 +62,7 @@ class Guarantee:
     """(ε, δ) for one unit, under adding or removing it.
 
     Attributes:
-        epsilon: by privacy loss distributions, rounded up in every place where it is rounded; the Rényi bound where they are far apart.
+        epsilon: by privacy loss distributions, rounded up in every place where it is rounded.
         delta: the probability with which more may be lost.
         rdp_epsilon: the bound by Rényi divergences, which was the check.
     """
@@ -78,8 +80,8 @@ def account(steps: Sequence[Steps], *, delta: float, unit: Unit) -> Guarantee:
     """The guarantee that all `steps` together leave to one unit.
 
     Guarantees:
-        Holds for whoever sees every noisy sum, in any order and chosen adaptively, under adding or removing one unit, if units are
-        sampled independently (Poisson) and the noise is Gaussian and fresh. [Koskela et al. 2020; Doroshenko et al. 2022;
+        Holds for whoever sees every noisy sum, under adding or removing one unit, if the steps were fixed beforehand, units are
+        sampled independently (Poisson), and the noise is Gaussian and fresh. [Koskela et al. 2020; Doroshenko et al. 2022;
         Mironov 2017; Mironov, Talwar and Zhang 2019]
 
     Raises:
@@ -91,21 +93,18 @@ def account(steps: Sequence[Steps], *, delta: float, unit: Unit) -> Guarantee:
     if not merged:
         return Guarantee(unit, 0.0, delta, 0.0)
     rdp = _by_renyi(merged, delta)
-    return Guarantee(unit, stated(_by_loss_distribution(merged, delta), rdp), delta, rdp)
+    epsilon = rdp if rdp > HOPELESS else _by_loss_distribution(merged, delta)
+    check(epsilon, rdp)
+    return Guarantee(unit, epsilon, delta, rdp)
 
 
-def stated(epsilon: float, rdp: float) -> float:
-    """The ε to state, from both bounds: the smaller one, unless it is so much smaller that it may be wrong.
-
-    Raises:
-        ConfigError: the bound by loss distributions is the larger one, which cannot be: one of the accountants is wrong.
-    """
+def check(epsilon: float, rdp: float) -> None:
+    """Raise ConfigError if the bound by loss distributions is above the other one, which cannot be: one of the accountants is wrong."""
     if epsilon > rdp * (1 + 1e-3) + 1e-6:
         raise ConfigError(
             f"the accountants contradict each other: ε = {epsilon:.4g} by privacy loss distributions, and at most {rdp:.4g} by Rényi"
             " divergences; neither is stated. Please report it with the steps and the version of dp-accounting"
         )
-    return rdp if rdp - epsilon > max(SMALL, APART * rdp) else epsilon
 
 
 def noise_for(

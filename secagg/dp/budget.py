@@ -10,10 +10,11 @@ for a training of one's own. Task and round are told by others, and two consorti
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -107,6 +108,9 @@ class BudgetLedger:
 
     def __init__(self, path: Path | str) -> None:
         self._path, self._lock = path, threading.Lock()
+        if str(path) != ":memory:":
+            with suppress(FileExistsError):  # what a party trained, and when, is its own business
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with self._refusals():
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_WAIT)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -148,6 +152,8 @@ class BudgetLedger:
             LocalProtocolError: other steps were recorded for this release before.
             ConfigError: no budget was set for this data.
         """
+        if not release or not steps:
+            raise ConfigError(f"release={release!r} of {len(steps)} steps: a name of its own, and at least one noisy step, expected")
         told = json.dumps([asdict(one) for one in steps])
         with self._transaction():
             budget = self._needed(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from secagg.dp import accountant
-from secagg.dp.accountant import Guarantee, Steps, account, check_delta, noise_for, stated
+from secagg.dp.accountant import Guarantee, Steps, account, check, check_delta, noise_for
 from secagg.errors import ConfigError
 
 pytest.importorskip("dp_accounting")
@@ -48,15 +48,29 @@ def test_the_reported_epsilon_is_never_above_the_check():
         assert found.epsilon <= found.rdp_epsilon
 
 
-def test_the_smaller_bound_is_stated_unless_it_is_too_good_and_never_against_the_proved_one(monkeypatch):
-    assert stated(5.0, 5.8) == 5.0
-    assert stated(0.05, 0.13) == 0.05
-    assert stated(1.0, 2.5) == 2.5
+def test_a_bound_above_a_proved_one_is_not_stated(monkeypatch):
+    check(5.0, 5.8)
+    check(0.05, 0.13)
     with pytest.raises(ConfigError, match="contradict"):
-        stated(5.0, 4.9)
-    monkeypatch.setattr(accountant, "_by_loss_distribution", lambda steps, delta: 0.1)  # an accountant that states too little
-    found = account([Steps(10, 1.0)], delta=1e-5, unit="record")
-    assert found.epsilon == found.rdp_epsilon > 10
+        check(5.0, 4.9)
+    monkeypatch.setattr(accountant, "_by_renyi", lambda steps, delta: 1.0)
+    with pytest.raises(ConfigError, match="contradict"):
+        account([Steps(10, 1.0)], delta=1e-5, unit="record")
+
+
+@pytest.mark.slow
+def test_more_steps_never_cost_less_wherever_the_check_is_loose():
+    spent = [account([Steps(count, 0.8, 0.005)], delta=1e-5, unit="record").epsilon for count in (1, 10, 100, 150)]
+    assert spent == sorted(spent)
+
+
+def test_hopeless_noise_is_accounted_at_once():
+    found = account([Steps(100, 0.2)], delta=1e-5, unit="record")
+    assert found.epsilon == found.rdp_epsilon > 64
+
+
+def test_the_same_noise_is_the_same_however_it_is_written():
+    assert repr(Steps(1, 4, 1)) == repr(Steps(1, 4.0, 1.0))
 
 
 @pytest.mark.slow
@@ -87,6 +101,9 @@ def test_a_budget_that_is_used_up_is_not_stretched():
         lambda: Steps(0, 1.0),
         lambda: Steps(True, 1.0),
         lambda: Steps(1, 0.0),
+        lambda: Steps(1, "4"),  # type: ignore[arg-type]
+        lambda: Steps(1, None),  # type: ignore[arg-type]
+        lambda: Steps(1, True),
         lambda: Steps(1, float("inf")),
         lambda: Steps(1, 1.0, 0.0),
         lambda: Steps(1, 1.0, 1.1),

@@ -182,6 +182,16 @@ def test_the_test_of_two_processes_can_fail(tmp_path, ledger, monkeypatch):
     assert ledger.balance("captions").spent.epsilon > LIMIT.epsilon
 
 
+def test_only_its_owner_reads_the_ledger(ledger, tmp_path):
+    assert (tmp_path / "budget.sqlite").stat().st_mode & 0o077 == 0
+
+
+def test_a_release_has_a_name_and_steps(ledger):
+    for release, steps in (("", ROUND), ("x", [])):
+        with pytest.raises(ConfigError, match="expected"):
+            ledger.spend("captions", release=release, task="t", round=1, attempt=1, steps=steps)
+
+
 def test_a_file_that_is_no_ledger_is_refused(tmp_path):
     (tmp_path / "no.sqlite").write_text("not a database, and long enough to be told from an empty one" * 20)
     with pytest.raises(ConfigError, match="cannot be used"):
