@@ -128,9 +128,12 @@ HOSTILE = {
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_time_is_linear_in_hostile_text(text: str) -> None:
     def seconds(part: str) -> float:
-        began = time.process_time()
-        DETECTOR.find(part)
-        return time.process_time() - began
+        took = []
+        for _ in range(2):  # the better one: a neighbour of this process must not decide
+            began = time.process_time()
+            DETECTOR.find(part)
+            took.append(time.process_time() - began)
+        return min(took)
 
     short, whole = seconds(text[: len(text) // 4]), seconds(text)
     assert whole < 1.0 or whole < 8 * short, f"{short:.2f} s for a quarter, {whole:.2f} s for all"
