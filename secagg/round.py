@@ -35,7 +35,10 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the coordinator decides for one round; a plan adds its own numbers and makes a description of both."""
+    """What the coordinator decides for one round; a plan adds its own numbers and makes a description of both.
+
+    `beside` are the servers that live in the coordinator's process: what is long goes to one of them, and crosses the network once.
+    """
 
     task: str
     round: int
@@ -48,6 +51,7 @@ class Terms:
     submit_seconds: float
     finish_seconds: float
     cohort: tuple[PartyId, ...] = ()
+    beside: tuple[PartyId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

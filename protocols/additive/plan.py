@@ -15,7 +15,7 @@ from secagg.policy import Floors, Policy
 from secagg.roles import Codec, Role, Sum
 from secagg.roster import Member, Roster
 from secagg.round import Round, RoundDescription, Terms
-from secagg.types import Entropy
+from secagg.types import Entropy, PartyId
 
 from . import aggregator, client, collector
 from .messages import Accepted, Agreed, Close, Listed, Report, Share
@@ -120,7 +120,7 @@ class Plan:
             roster_hash=roster.hash,
             coordinator=coordinator.party,
             cohort=cohort,
-            servers=tuple(member.party for member in self._aggregators(roster, coordinator)),
+            servers=tuple(member.party for member in self._aggregators(roster, coordinator, terms.beside)),
             floors=self.floors,
             encoding=self.encoding,
             layout=terms.layout,
@@ -133,9 +133,13 @@ class Plan:
             nonce=terms.nonce,
         )
 
-    def _aggregators(self, roster: Roster, coordinator: Member) -> Sequence[Member]:
+    def _aggregators(self, roster: Roster, coordinator: Member, beside: Sequence[PartyId]) -> Sequence[Member]:
         """All aggregators of the roster; the leader, who gets the long share, is the one beside the hub if there is one."""
-        members = sorted(roster.with_role("aggregator"), key=lambda member: member.organisation != coordinator.organisation)
+
+        def far(member: Member) -> tuple[bool, bool]:
+            return member.party not in beside, member.organisation != coordinator.organisation
+
+        members = sorted(roster.with_role("aggregator"), key=far)
         if len(members) != self.aggregators:
             raise ConfigError(f"the roster has {len(members)} aggregators, the plan {self.aggregators}: make the two agree")
         return members

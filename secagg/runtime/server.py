@@ -367,7 +367,15 @@ def serve(
     chosen, bounds, home = policy or Policy(), limits or Limits(), Home.of(identity, state)
     shape = layout if layout is not None else Layout.of(model)
     made = Task(
-        task, plan, identity, layout=shape, values=shape.flatten(model), base_model=base_model, finish_seconds=finish, entropy=os.urandom
+        task,
+        plan,
+        identity,
+        layout=shape,
+        values=shape.flatten(model),
+        base_model=base_model,
+        finish_seconds=finish,
+        entropy=os.urandom,
+        beside=tuple(one.party for one in aggregators),
     )
     kept, record = home.ledger(ledger), Record(home, task)
     _take_up(made, kept, record)

@@ -41,7 +41,9 @@ class Task:
         base_model: bytes,
         finish_seconds: float,
         entropy: Entropy,
+        beside: tuple[PartyId, ...] = (),
     ) -> None:
+        self.beside = beside
         self.name, self.plan, self.me, self.layout = name, plan, me, layout
         self.base_model, self.finish_seconds, self.entropy = base_model, finish_seconds, entropy
         self.round, self.attempt, self.version = 1, 0, 0
@@ -91,6 +93,7 @@ class Task:
             submit_seconds=submit_seconds,
             finish_seconds=self.finish_seconds,
             cohort=cohort,
+            beside=self.beside,
         )
 
     def finish(self) -> None:
