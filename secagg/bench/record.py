@@ -58,9 +58,6 @@ class Play(Record):
         """Seconds of processor time of the median party of `role`."""
         return sum(step.cpu for step in self.steps if step.role == role)
 
-    def wall(self, role: str) -> float:
-        return sum(step.wall for step in self.steps if step.role == role)
-
     @property
     def path(self) -> float:
         """Seconds of the round if every party had a machine of its own and no phase began before the last had ended."""
