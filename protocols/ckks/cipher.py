@@ -12,7 +12,7 @@ Source: Brakerski 2012 and Fan and Vercauteren 2012 (BFV), with the message scal
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -58,6 +58,8 @@ class Packing:
     ring: Ring
     length: int
     parties: int
+    draws: int = 1
+    """How many errors of bound `NOISE` each coefficient carries: more than one where what is opened tells something of them."""
 
     def __post_init__(self) -> None:
         if not self._fits(1):
@@ -86,13 +88,18 @@ class Packing:
         """Bytes of the half that travels."""
         return self.blocks * DEGREE * _BYTES
 
+    @property
+    def noise(self) -> int:
+        """Largest magnitude of an error in one ciphertext."""
+        return NOISE * self.draws
+
     def groups(self) -> Iterator[tuple[int, int]]:
         """(first polynomial, how many) of each group."""
         return ((start, min(GROUP, self.blocks - start)) for start in range(0, self.blocks, GROUP))
 
     def _fits(self, lanes: int) -> bool:
         room = _PLAIN_BITS - lanes * self.ring.bits
-        return room >= 2 and self.parties * NOISE < 1 << (room - 1)
+        return room >= 2 and self.parties * self.noise < 1 << (room - 1)
 
 
 def secret_key(seed: Secret, ctx: Context) -> Key:
@@ -107,7 +114,11 @@ def secret_key(seed: Secret, ctx: Context) -> Key:
 
 def uniform(seed: Secret, ctx: Context, client: PartyId, packing: Packing) -> Iterator[Key]:
     """The half that the seed stands for, group by group, uniform in the transformed domain."""
-    key = derive(seed, salt=ctx.rd, label="ckks/uniform", info=(client.encode(),))
+    return uniform_groups(derive(seed, salt=ctx.rd, label="ckks/uniform", info=(client.encode(),)), packing)
+
+
+def uniform_groups(key: Secret, packing: Packing) -> Iterator[Key]:
+    """Uniform polynomials from the keystream of `key`, group by group, in the transformed domain."""
     stream, offset = Stream(key), 0
     for _, count in packing.groups():
         halves = []
@@ -126,12 +137,17 @@ def encrypt(
     vector: Vector, packing: Packing, key: Secret, seed: Secret, *, ctx: Context, client: PartyId, entropy: Entropy
 ) -> NDArray[np.uint32]:
     """c0 of `vector` as it travels: for each group the residues modulo p1, then those modulo p2."""
-    secret, coins, out = secret_key(key, ctx), Stream.fresh(entropy), np.empty(packing.size // 4, np.uint32)
+    return encrypt_under(secret_key(key, ctx), vector, packing, uniform(seed, ctx, client, packing), entropy)
+
+
+def encrypt_under(secret: Key, vector: Vector, packing: Packing, halves: Iterator[Key], entropy: Entropy) -> NDArray[np.uint32]:
+    """c0 of `vector` beside the c1 in `halves`, under a secret that is transformed already."""
+    coins, out = Stream.fresh(entropy), np.empty(packing.size // 4, np.uint32)
     at = 0
-    for (start, count), half in zip(packing.groups(), uniform(seed, ctx, client, packing), strict=True):
+    for (start, count), half in zip(packing.groups(), halves, strict=True):
         message = _pack(vector, packing, start, count)
         message <<= packing.scale_bits
-        message += _noise(coins, start, count)
+        message += _noise(coins, start, count, packing.draws)
         for transform, a, s in zip(_TRANSFORMS, half, secret, strict=True):
             p = np.uint64(transform.prime)
             masked = transform.inverse(a * s % p)
@@ -149,14 +165,23 @@ def decrypt(total: NDArray[np.uint32], halves: list[Iterator[Key]], packing: Pac
     Raises:
         CannotDecrypt: the noise is larger than that of honest ciphertexts, so `total` is not the sum of what was sent.
     """
-    secret, vector = secret_key(key, ctx), np.zeros(packing.length, packing.ring.dtype)
-    at, bound = 0, NOISE * len(halves)
-    for start, count in packing.groups():
+    return decrypt_under(secret_key(key, ctx), total, packing, map(add_keys, zip(*halves, strict=True)), len(halves))
+
+
+def add_keys(keys: Iterable[Key]) -> Key:
+    """The sum of polynomials that are transformed already, residue by residue."""
+    one, two = (np.asarray(sum(column)) % np.uint64(prime) for column, prime in zip(zip(*keys, strict=True), PRIMES, strict=True))
+    return one, two
+
+
+def decrypt_under(secret: Key, total: NDArray[np.uint32], packing: Packing, halves: Iterator[Key], parties: int) -> Vector:
+    """The sum of `parties` ciphertexts whose c0 is `total` and whose c1 is in `halves`. Raises CannotDecrypt."""
+    vector = np.zeros(packing.length, packing.ring.dtype)
+    at, bound = 0, packing.noise * parties
+    for (start, count), half in zip(packing.groups(), halves, strict=True):
         size, phase = count * DEGREE, []
-        parts = [next(half) for half in halves]
-        for index, (transform, s) in enumerate(zip(_TRANSFORMS, secret, strict=True)):
+        for transform, a, s in zip(_TRANSFORMS, half, secret, strict=True):
             p = np.uint64(transform.prime)
-            a = sum((part[index] for part in parts), np.zeros((DEGREE, count), np.uint64)) % p
             c0 = total[at : at + size].astype(np.uint64).reshape(DEGREE, count)
             phase.append((c0 + transform.inverse(a * s % p)) % p)
             at += size
@@ -164,7 +189,7 @@ def decrypt(total: NDArray[np.uint32], halves: list[Iterator[Key]], packing: Pac
         delta, half_delta = packing.scale_bits, np.int64(1 << (packing.scale_bits - 1))
         message = (lifted + half_delta) >> delta
         if int(np.abs(lifted - (message << delta)).max()) > bound:
-            raise CannotDecrypt(f"polynomials {start} to {start + count - 1} carry more noise than {len(halves)} honest ciphertexts")
+            raise CannotDecrypt(f"polynomials {start} to {start + count - 1} carry more noise than {parties} honest ciphertexts")
         _unpack_into(vector, message, packing, start)
     return vector
 
@@ -226,14 +251,14 @@ def _unpack_into(vector: Vector, message: NDArray[np.int64], packing: Packing, s
         rest >>= bits
 
 
-def _noise(coins: Stream, start: int, count: int) -> NDArray[np.int64]:
-    """Centred binomial: the ones among 21 coins less the ones among 21 others."""
-    words = np.empty(count * DEGREE, np.uint64)
-    coins.fill(words, start * DEGREE * _BYTES)
+def _noise(coins: Stream, start: int, count: int, draws: int = 1) -> NDArray[np.int64]:
+    """Centred binomial, `draws` times: the ones among 21 coins less the ones among 21 others."""
+    words = np.empty((draws, count * DEGREE), np.uint64)
+    coins.fill(words, start * DEGREE * _BYTES * draws)
     mask = np.uint64((1 << NOISE) - 1)
     ones = np.bitwise_count(words & mask).astype(np.int64)
     ones -= np.bitwise_count((words >> np.uint64(NOISE)) & mask)
-    noise: NDArray[np.int64] = ones.reshape(DEGREE, count)
+    noise: NDArray[np.int64] = ones.sum(axis=0).reshape(DEGREE, count)
     return noise
 
 
