@@ -12,7 +12,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from benchmarks.encode import keystream
-from benchmarks.measure import Line, Work, arguments, best, show
+from benchmarks.measure import Line, Work, arguments, best, on_threads, show
 from protocols import additive
 from secagg.endpoint import Endpoint
 from secagg.envelope import Packet
@@ -26,6 +26,7 @@ from secagg.testing.table import NOW, terms
 from secagg.types import PartyId
 
 CLIENTS = 12
+THREADS = 2
 
 
 def opened(plan: additive.Plan, parties: Consortium, values: int) -> Round:
@@ -97,7 +98,10 @@ def main() -> None:
     client()
     others = options.aggregators - 1
     works: dict[str, Work] = {"aes": keystream(others * words), "one aes": keystream(words), "gcm": gcm(packed)}
-    times = best({**works, "client": client, "leader": leader, "seed": seed_holder}, options.repeats).cpu
+    with on_threads(1):
+        times = best({**works, "client": client, "leader": leader, "seed": seed_holder}, options.repeats).cpu
+    with on_threads(THREADS):
+        shared = best({"client": client, "leader": leader, "seed": seed_holder}, options.repeats).wall
     limit, millions = times["aes"] + times["gcm"], options.values / 1e7
     up = sum(size(packet) for packet in packets)
     few, many = (aggregator_peak(plan, parties, a_round, vector[:], clients) for clients in (3, CLIENTS))
@@ -109,8 +113,11 @@ def main() -> None:
             limit,
         ),
         Line("client", times["client"], "20 ms per 1e7 values", 20 * millions, 1.0),
+        Line(f"client, {THREADS} threads", shared["client"], "20 ms per 1e7 values", 20 * millions, 1.0, clock="wall"),
         Line("leader: open and add a report", times["leader"], "AES-GCM", times["gcm"]),
+        Line(f"leader, {THREADS} threads", shared["leader"], "AES-GCM", times["gcm"], clock="wall"),
         Line("other aggregator: expand and add a seed", times["seed"], "1 keystream", times["one aes"]),
+        Line(f"other aggregator, {THREADS} threads", shared["seed"], "1 keystream", times["one aes"], clock="wall"),
     ]
     facts = {
         "values": options.values,

@@ -7,12 +7,15 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from secagg.threads import VARIABLE
 
 Work = Callable[[], object]
 
@@ -58,6 +61,19 @@ def best(works: dict[str, Work], repeats: int) -> Fastest:
             fastest.cpu[name] = min(fastest.cpu[name], (time.process_time() - cpu) * 1000)
             fastest.wall[name] = min(fastest.wall[name], (time.perf_counter() - wall) * 1000)
     return fastest
+
+
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Let so many threads share one vector."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(count)
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE)
+        if before is not None:
+            os.environ[VARIABLE] = before
 
 
 def machine() -> dict[str, str | int | None]:

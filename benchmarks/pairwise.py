@@ -11,7 +11,6 @@ import resource
 import time
 from collections import deque
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,10 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from benchmarks.measure import Line, arguments, show
+from benchmarks.measure import Line, arguments, on_threads, show
 from protocols import pairwise
 from protocols.pairwise.client import Client
-from protocols.pairwise.mask import Each, serially
 from protocols.pairwise.params import Params
 from protocols.pairwise.server import Server
 from secagg.crypto.expand import SEGMENT
@@ -67,7 +65,6 @@ class Rehearsal:
     parties: Consortium
     opened: Round
     params: Params
-    each: Each = serially
     clock: Clock = time.process_time
     spent: dict[PartyId, float] = field(default_factory=dict)
     steps: dict[tuple[PartyId, str], float] = field(default_factory=dict)
@@ -83,14 +80,12 @@ class Rehearsal:
     def play(self, vector: Vector, gone: Collection[PartyId] = ()) -> Sum:
         """Run to the sum. Those in `gone` share their keys and then send nothing."""
         hub, codec = self.parties.coordinator, pairwise.Plan.CODEC
-        server = Endpoint(
-            Server(self.params, self.opened, hub, ledger=Ledger(), entropy=os.urandom, each=self.each), self.opened, hub, codec
-        )
+        server = Endpoint(Server(self.params, self.opened, hub, ledger=Ledger(), entropy=os.urandom), self.opened, hub, codec)
         queue: deque[Packet] = deque()
         ends = {hub.party: server}
         self._timed(hub.party, "start", server.start)
         for me in self.parties.clients:
-            client = Client(self.params, self.opened.ctx, me, ledger=Ledger(), entropy=os.urandom, each=self.each)
+            client = Client(self.params, self.opened.ctx, me, ledger=Ledger(), entropy=os.urandom)
             end = ends[me.party] = Endpoint(client, self.opened, me, codec)
             queue.extend(self._timed(me.party, "Advert", end.start))
             if me.party not in gone:
@@ -148,11 +143,12 @@ def client_lines(values: int, repeats: int) -> list[Line]:
     parties, vector = made_up(21), a_vector(values)
     plan = pairwise.Plan(clients=21, bits=16, max_weight=1, ring_bits=32)
     one, two, limit = [], [], []
-    with ThreadPoolExecutor(2) as pool:
-        for _ in range(repeats):
-            limit.append(keystreams(21, vector.nbytes) + passes(1, vector))
-            one.append(upload_time(plan, parties, vector, serially, time.process_time))
-            two.append(upload_time(plan, parties, vector, lambda work, pieces: deque(pool.map(work, pieces), 0), time.perf_counter))
+    for _ in range(repeats):
+        limit.append(keystreams(21, vector.nbytes) + passes(1, vector))
+        with on_threads(1):
+            one.append(upload_time(plan, parties, vector, time.process_time))
+        with on_threads(2):
+            two.append(upload_time(plan, parties, vector, time.perf_counter))
     against = "21 keystreams + 1 pass"
     return [
         Line("client, 20 neighbours: agree, mask, seal", min(one), against, min(limit), 1.3),
@@ -160,10 +156,10 @@ def client_lines(values: int, repeats: int) -> list[Line]:
     ]
 
 
-def upload_time(plan: pairwise.Plan, parties: Consortium, vector: Vector, each: Each, clock: Clock) -> float:
+def upload_time(plan: pairwise.Plan, parties: Consortium, vector: Vector, clock: Clock) -> float:
     """Milliseconds of the first client from the boxes to the sealed upload."""
     rehearsal = Rehearsal.of(plan, parties, len(vector) - 2)
-    rehearsal.each, rehearsal.clock = each, clock
+    rehearsal.clock = clock
     gone = [me.party for me in parties.clients[1:]]
     try:
         rehearsal.play(vector, gone)

@@ -22,7 +22,7 @@ class Payload(Protocol):
         """Bytes in all."""
 
     def chunk(self, index: int) -> memoryview:
-        """Chunk `index`: CHUNK bytes, or what is left. It may be a view: use it before asking for the next."""
+        """Chunk `index`: CHUNK bytes, or what is left, as a view that stays valid. Threads may ask at the same time."""
 
 
 class Blob:

@@ -12,11 +12,13 @@ import numpy as np
 
 from secagg.crypto.derive import derive, digest
 from secagg.crypto.expand import Stream
+from secagg.crypto.many import Lanes, combine
 from secagg.crypto.seal import CannotOpen
-from secagg.crypto.stream import commitment, open_stream, seal_stream
+from secagg.crypto.stream import PLAIN, commitment, open_stream, seal_stream
 from secagg.math.ring import Ring
-from secagg.payload import Blob, Payload
+from secagg.payload import Blob, Payload, chunk_count
 from secagg.roles import Vector
+from secagg.threads import spread
 from secagg.types import Context, PartyId, Secret
 
 SEED = 32
@@ -51,14 +53,12 @@ def _payload_key(secret: Secret, context: bytes) -> Secret:
 
 def seal_masked(vector: Vector, masks: list[Stream], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
     """`vector` minus every mask, sealed, with its commitment. One pass: a chunk is masked, packed and sealed in cache."""
-    word = ring.bits // 8
+    word, taken = ring.bits // 8, [(stream, -1) for stream in masks]
 
     def fill(offset: int, buffer: memoryview) -> None:
         start, count = offset // word, len(buffer) // word
-        words = np.frombuffer(buffer, ring.dtype) if ring.fills_word else np.empty(count, ring.dtype)
-        np.copyto(words, vector[start : start + count])
-        for stream in masks:
-            stream.add_into(words, start, ring=ring, sign=-1)
+        words: Vector = np.frombuffer(buffer, ring.dtype) if ring.fills_word else np.empty(count, ring.dtype)
+        Lanes(taken, ring).combine_into(words, start, vector[start : start + count])
         if not ring.fills_word:
             ring.pack_into(words, buffer)
 
@@ -79,32 +79,33 @@ class Tally:
 
     def add_mask(self, stream: Stream, sign: int) -> None:
         """Add or take away a share that is a seed."""
-        stream.add_into(self.words, 0, ring=self.ring, sign=sign)
+        combine([(stream, sign)], self.words, self.ring)
 
     def add_sealed(self, key: Secret, sealed: Payload, context: bytes, sign: int) -> None:
         """Add or take away a sealed vector. Raises CannotOpen, and then nothing has changed."""
-        done = 0
+        opening, added = _payload_key(key, context), list[int]()
+
+        def add(indices: range) -> None:
+            opened = open_stream(opening, sealed, purpose=_PAYLOAD, context=context, indices=indices)
+            for index, chunk in zip(indices, opened, strict=True):
+                self._add_chunk(index, chunk, sign)
+                added.append(index)
+
         try:
-            for chunk in open_stream(_payload_key(key, context), sealed, purpose=_PAYLOAD, context=context):
-                done += self._add_chunk(chunk, done, sign)
+            spread(add, chunk_count(sealed.size))
         except CannotOpen:
-            self._take_back(key, sealed, context, sign, done)
+            for index in added:
+                one = open_stream(opening, sealed, purpose=_PAYLOAD, context=context, indices=range(index, index + 1))
+                self._add_chunk(index, next(one), -sign)
             raise
 
-    def _add_chunk(self, chunk: memoryview, start: int, sign: int) -> int:
-        words = self.ring.unpack(chunk, len(chunk) * 8 // self.ring.bits)
+    def _add_chunk(self, index: int, chunk: memoryview, sign: int) -> None:
+        words, start = self.ring.unpack(chunk, len(chunk) * 8 // self.ring.bits), index * PLAIN * 8 // self.ring.bits
         part = self.words[start : start + len(words)]
         if sign > 0:
             self.ring.add_into(part, words)
         else:
             self.ring.sub_into(part, words)
-        return len(words)
-
-    def _take_back(self, key: Secret, sealed: Payload, context: bytes, sign: int, until: int) -> None:
-        done = 0
-        opened = open_stream(_payload_key(key, context), sealed, purpose=_PAYLOAD, context=context)
-        while done < until:
-            done += self._add_chunk(next(opened), done, -sign)
 
     def __repr__(self) -> str:
         return f"Tally({len(self.words)} words of {self.ring.bits} bits)"

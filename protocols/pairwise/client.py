@@ -29,7 +29,7 @@ from .keys import (
     open_inbox,
     share_keys,
 )
-from .mask import SEED, Each, Mask, mask_seed, pair_info, pair_sign, self_mask, serially, tag_masked
+from .mask import SEED, Mask, mask_seed, pair_info, pair_sign, self_mask, tag_masked
 from .messages import Adverts, Agreement, Inbox, Masked, Survivors
 from .params import Params
 from .reveal import Confirmed, Done, Uploaded, confirm, reveal
@@ -59,14 +59,12 @@ def check_vector(vector: Vector, version: int, params: Params) -> None:
         raise ConfigError(f"trained from model version {version}; this round takes {params.version}")
 
 
-def upload(
-    state: Keyed, vector: Vector, version: int, *, seat: Seat, entropy: Entropy, each: Each = serially
-) -> tuple[Uploaded, list[Outgoing]]:
+def upload(state: Keyed, vector: Vector, version: int, *, seat: Seat, entropy: Entropy) -> tuple[Uploaded, list[Outgoing]]:
     """y = x + PRG(b) ± Σ PRG(K) over the circle, with tags under a key sealed to the server. [BIK+17, Fig. 4, Round 2]"""
     params, session = seat.params, state.session
     key = Secret(entropy(SEED))
     context = upload_context(seat.ctx, session.sid, seat.me.party)
-    payload, committed = tag_masked(vector, masks_of(state, seat=seat), params.ring, key, context, each=each)
+    payload, committed = tag_masked(vector, masks_of(state, seat=seat), params.ring, key, context)
     sealed = seat.me.roster.member(params.server).sealing.seal(key, purpose=UPLOAD, context=context)
     message = Masked(version, sealed, committed, payload)
     signed = upload_digest(message, seat.ctx, session.sid, seat.me.party)
@@ -108,9 +106,9 @@ def upload_digest(message: Masked, ctx: Context, sid: bytes, client: PartyId) ->
 class Client:
     """The client's machine. It waits for no other client: the server ends each phase, and the vector may come before its turn or after."""
 
-    def __init__(self, params: Params, ctx: Context, me: Identity, *, ledger: Ledger, entropy: Entropy, each: Each = serially) -> None:
+    def __init__(self, params: Params, ctx: Context, me: Identity, *, ledger: Ledger, entropy: Entropy) -> None:
         self._seat = Seat(me, params, ctx)
-        self._ledger, self._entropy, self._each = ledger, entropy, each
+        self._ledger, self._entropy = ledger, entropy
         self._state: State = Ready()
         self._pending: tuple[Vector, int] | None = None
 
@@ -197,7 +195,7 @@ class Client:
         if self._pending is None or not isinstance(self._state, Keyed):
             return []
         (vector, version), seat = self._pending, self._seat
-        after, outgoing = upload(self._state, vector, version, seat=seat, entropy=self._entropy, each=self._each)
+        after, outgoing = upload(self._state, vector, version, seat=seat, entropy=self._entropy)
         self._use("upload", after.digest)
         self._state, self._pending = after, None
         return outgoing

@@ -38,7 +38,7 @@ from .intake import (
     too_few,
 )
 from .keys import Session
-from .mask import Each, Tally, serially
+from .mask import Tally
 from .messages import Advert, Agreement, Complaint, Confirm, Masked, Reveal, Shares, Survivors
 from .opening import Rebuilt, Wanted, masks_to_remove, mend, rebuild
 from .params import Params
@@ -140,11 +140,11 @@ def take_reveal(state: Revealing, message: Reveal, place: int, *, desk: Desk) ->
     state.rebuilt.add(place, owners, cut(opened, shamir.SHARE))
 
 
-def open_sum(state: Revealing, *, desk: Desk, each: Each = serially) -> Done:
+def open_sum(state: Revealing, *, desk: Desk) -> Done:
     """Every seed is there: take the masks out of the sum."""
     before, params = state.before, desk.params
     masks = masks_to_remove(state.rebuilt.seeds, before.wanted, before.session.sid, params, desk.ctx)
-    before.tally.apply(masks, each=each)
+    before.tally.apply(masks)
     # On a sparse graph the receipt carries t of the signatures: its reader's work must not grow with the cohort.
     shown = sorted(before.signatures)[: None if before.wanted.graph.complete else params.threshold]
     agreement = tuple((params.clients[place], before.signatures[place]) for place in shown)
@@ -154,10 +154,10 @@ def open_sum(state: Revealing, *, desk: Desk, each: Each = serially) -> Done:
 class Server:
     """The server's machine. A bad message is refused and the round goes on for the rest."""
 
-    def __init__(self, params: Params, opened: Round, me: Identity, *, ledger: Ledger, entropy: Entropy, each: Each = serially) -> None:
+    def __init__(self, params: Params, opened: Round, me: Identity, *, ledger: Ledger, entropy: Entropy) -> None:
         self._desk = Desk(me, params, opened)
         self._places = {name: place for place, name in enumerate(params.clients)}
-        self._ledger, self._entropy, self._each = ledger, entropy, each
+        self._ledger, self._entropy = ledger, entropy
         self._state: State = Advertising()
         self._started = False
 
@@ -273,4 +273,4 @@ class Server:
                 what = f"gave shares, which do not rebuild the seeds of {', '.join(desk.params.names(lost))}"
                 blame = doubts.describe(desk.params.clients, desk.params.colluders)
                 raise too_few("PW-S13", what, tuple(state.rebuilt.holders), desk=desk, blame=blame)
-        return open_sum(state, desk=desk, each=self._each)
+        return open_sum(state, desk=desk)

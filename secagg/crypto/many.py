@@ -13,6 +13,7 @@ import numpy as np
 
 from secagg.crypto.expand import SEGMENT, SPARE, Reader, Stream, Words
 from secagg.errors import ConfigError
+from secagg.threads import spread
 
 
 class RingLike(Protocol):
@@ -42,16 +43,18 @@ class Lanes:
         self._readers: list[tuple[Reader, np.ufunc]] = []
         self._at = -1
 
-    def combine_into(self, words: Words, offset_words: int = 0) -> None:
+    def combine_into(self, words: Words, offset_words: int = 0, source: Words | None = None) -> None:
         """`words` ± every stream modulo the ring, in place, as `Stream.add_into` one after another would; word 0 takes word `offset_words`.
+
+        With `source`, `words` becomes `source` ± every stream: what it held before counts for nothing.
 
         The machine word's modulus is a multiple of the ring's, so a piece is cut to the ring once, after all streams.
 
         Raises:
-            ConfigError: `words` is not a vector of the ring's dtype.
+            ConfigError: `words` is not a vector of the ring's dtype, or `source` is not one as long.
         """
         dtype = self._ring.dtype
-        if words.dtype != dtype or words.ndim != 1:
+        if words.dtype != dtype or words.ndim != 1 or (source is not None and (source.dtype != dtype or source.shape != words.shape)):
             raise ConfigError(f"{words.ndim}-dimensional {words.dtype}: a vector of {dtype} expected")
         if offset_words != self._at:
             self._seek(offset_words * dtype.itemsize, words.nbytes)
@@ -61,12 +64,30 @@ class Lanes:
             left = SEGMENT - (offset_words + at) * dtype.itemsize % SEGMENT
             part = words[at : at + left // dtype.itemsize]
             taken = drawn[: part.nbytes].view(dtype)
+            before = part if source is None else source[at : at + part.size]
             for reader, combine in self._readers:
                 reader.read(drawn.data, part.nbytes)
-                combine(part, taken, out=part)
+                before = combine(before, taken, out=part)
+            if before is not part:
+                np.copyto(part, before)
             self._ring.reduce_into(part)
             at += part.size
         self._at = offset_words + words.size
 
     def _seek(self, offset: int, length: int) -> None:
         self._readers = [(stream.reader(offset, length), np.add if sign == 1 else np.subtract) for stream, sign in self._streams]
+
+
+_PIECE = 8 * SEGMENT
+"""Bytes of a vector that no two threads share: they end where segments do."""
+
+
+def combine(streams: Sequence[tuple[Stream, int]], words: Words, ring: RingLike) -> None:
+    """`words` ± every stream modulo the ring, in place. Threads share the vector. Raises ConfigError as `Lanes` does."""
+    size = _PIECE // ring.dtype.itemsize
+
+    def work(pieces: range) -> None:
+        start = pieces.start * size
+        Lanes(streams, ring).combine_into(words[start : pieces.stop * size], start)
+
+    spread(work, -(-words.size // size))

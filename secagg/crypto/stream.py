@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from secagg.crypto.derive import frame
 from secagg.crypto.seal import CannotOpen
 from secagg.payload import CHUNK, Payload, chunk_count
+from secagg.threads import spread
 from secagg.types import Secret
 
 TAG = 16
@@ -40,28 +41,38 @@ def _nonce(index: int, count: int) -> bytes:
 
 
 def seal_stream(key: Secret, fill: Callable[[int, memoryview], None], size: int, *, purpose: str, context: bytes) -> memoryview:
-    """Encrypt `size` bytes; `fill(offset, buffer)` writes the plaintext of one chunk at a time, so it never lies in memory whole."""
-    cipher, bound = AESGCM(key.expose()), frame(purpose, context)
+    """Encrypt `size` bytes. `fill(offset, buffer)` writes the plaintext of one chunk, so that it never lies in memory whole.
+
+    Threads share the chunks: `fill` is called for different chunks at the same time.
+    """
+    bound = frame(purpose, context)
     # Uninitialised: every byte is written below, and zeroing 40 MB first took longer than encrypting them.
     view = memoryview(np.empty(sealed_size(size), np.uint8))  # type: ignore[arg-type]  # ndarray is a buffer; typed so from Python 3.12 on
     count = chunk_count(len(view))
-    plain = bytearray(min(PLAIN, size))
-    for index in range(count):
-        length = min(PLAIN, size - index * PLAIN)
-        part = memoryview(plain)[:length]
-        fill(index * PLAIN, part)
-        start = index * CHUNK
-        cipher.encrypt_into(_nonce(index, count), part, bound, view[start : start + length + TAG])
-    plain[:] = bytes(len(plain))
+
+    def seal(indices: range) -> None:
+        cipher, plain = AESGCM(key.expose()), bytearray(min(PLAIN, size))
+        for index in indices:
+            length = min(PLAIN, size - index * PLAIN)
+            part = memoryview(plain)[:length]
+            fill(index * PLAIN, part)
+            start = index * CHUNK
+            cipher.encrypt_into(_nonce(index, count), part, bound, view[start : start + length + TAG])
+        plain[:] = bytes(len(plain))
+
+    spread(seal, count)
     return view
 
 
-def open_stream(key: Secret, sealed: Payload, *, purpose: str, context: bytes) -> Iterator[memoryview]:
-    """Decrypt chunk by chunk into one reused buffer: each view is valid until the next. Raises CannotOpen at the first bad chunk."""
+def open_stream(key: Secret, sealed: Payload, *, purpose: str, context: bytes, indices: range | None = None) -> Iterator[memoryview]:
+    """Decrypt chunk by chunk into one reused buffer, all of them or those of `indices`: each view is valid until the next.
+
+    Raises CannotOpen at the first bad chunk.
+    """
     cipher, bound = AESGCM(key.expose()), frame(purpose, context)
     count = chunk_count(sealed.size)
     plain = memoryview(bytearray(min(PLAIN, max(sealed.size - TAG, 0))))
-    for index in range(count):
+    for index in range(count) if indices is None else indices:
         chunk = sealed.chunk(index)
         try:
             length = cipher.decrypt_into(_nonce(index, count), chunk, bound, plain[: len(chunk) - TAG])

@@ -17,26 +17,31 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.stream import PLAIN, TAG, _nonce, sealed_size
 from secagg.payload import CHUNK, Payload, chunk_count
+from secagg.threads import spread
 from secagg.types import Secret
 
 
 def tag_stream(key: Secret, fill: Callable[[int, memoryview], None], size: int) -> memoryview:
-    """`size` bytes with their tags; `fill(offset, buffer)` writes one chunk at a time where it will stay."""
-    cipher = AESGCM(key.expose())
+    """`size` bytes with their tags. `fill(offset, buffer)` writes one chunk where it will stay; threads share the chunks."""
     view = memoryview(np.empty(sealed_size(size), np.uint8))  # type: ignore[arg-type]  # as in `seal_stream`
     count = chunk_count(len(view))
-    for index in range(count):
-        start, length = index * CHUNK, min(PLAIN, size - index * PLAIN)
-        part = view[start : start + length]
-        fill(index * PLAIN, part)
-        view[start + length : start + length + TAG] = cipher.encrypt(_nonce(index, count), b"", part)
+
+    def tag(indices: range) -> None:
+        cipher = AESGCM(key.expose())
+        for index in indices:
+            start, length = index * CHUNK, min(PLAIN, size - index * PLAIN)
+            part = view[start : start + length]
+            fill(index * PLAIN, part)
+            view[start + length : start + length + TAG] = cipher.encrypt(_nonce(index, count), b"", part)
+
+    spread(tag, count)
     return view
 
 
-def check_stream(key: Secret, tagged: Payload) -> Iterator[memoryview]:
-    """Chunk by chunk what was tagged: each view is valid until the next. Raises CannotOpen at the first bad chunk."""
+def check_stream(key: Secret, tagged: Payload, *, indices: range | None = None) -> Iterator[memoryview]:
+    """What was tagged, all chunks or those of `indices`. Raises CannotOpen at the first bad chunk."""
     cipher, count = AESGCM(key.expose()), chunk_count(tagged.size)
-    for index in range(count):
+    for index in range(count) if indices is None else indices:
         chunk = tagged.chunk(index)
         part, tag = chunk[:-TAG], chunk[-TAG:]
         try:

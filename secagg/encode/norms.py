@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from secagg.encode.layout import Run
 from secagg.encode.tensors import Floats
 from secagg.errors import ConfigError
+from secagg.threads import spread
 
 _ROW = 256
 _STEP = 1 << 16
 _WIDE_STEP = 1 << 15
+_LEAST = 16
+"""Pieces of a vector that are worth a thread of their own."""
 
 _FAST_ERROR = 2.0**-15
 """A sum of 256 squares in float32, in any order, is off by at most 256 · 2^-24 of itself (Higham 2002, section 4.2); rows are added up in
@@ -41,11 +44,18 @@ def norms(vector: Floats, runs: Sequence[Run], clips: Sequence[float]) -> tuple[
 
 
 def _measure(vector: Floats, runs: Sequence[Run], groups: int, square: Callable[[Floats], float]) -> list[float]:
+    pieces = [(low, min(low + _STEP, run.stop), run.group) for run in runs for low in range(run.start, run.stop, _STEP)]
+    found = [0.0] * len(pieces)
+
+    def work(part: range) -> None:
+        with np.errstate(all="ignore"):
+            for piece in part:
+                found[piece] = square(vector[slice(*pieces[piece][:2])])
+
+    spread(work, len(pieces), least=_LEAST)
     squares = [0.0] * groups
-    with np.errstate(all="ignore"):
-        for start, stop, group in runs:
-            for low in range(start, stop, _STEP):
-                squares[group] += square(vector[low : min(low + _STEP, stop)])
+    for (_, _, group), value in zip(pieces, found, strict=True):  # in one order, so that the result does not depend on the threads
+        squares[group] += value
     return [sqrt(total) for total in squares]
 
 

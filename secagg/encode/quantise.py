@@ -28,12 +28,15 @@ from secagg.encode.rounding import COIN_BITS, FixedPoint, Scratch, needs_wide
 from secagg.encode.tensors import Floats
 from secagg.errors import ConfigError
 from secagg.math.ring import Words
+from secagg.threads import spread
 from secagg.types import Entropy
 
 __all__ = ["Decoded", "Encoding", "Quantiser", "Update"]
 
 _CUT_FAILURE = -20.0
 _BOUND_FAILURE = -40.0
+_LEAST = 8
+"""Spans that are worth a thread of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +135,13 @@ class Quantiser:
                 f"1 … {self.encoding.max_weight} cannot give: a mask is left in it, or the parties' encodings differ"
             )
         mean = np.empty(self.size, np.float32)
-        for span, (start, stop) in enumerate(self.spans):
-            self._decode_span(span, total[start : min(stop, self.size)], mean[start : min(stop, self.size)], weight)
+
+        def work(part: range) -> None:
+            for span in part:
+                start, stop = self.spans[span][0], min(self.spans[span][1], self.size)
+                self._decode_span(span, total[start:stop], mean[start:stop], weight)
+
+        spread(work, len(self.spans), least=_LEAST)
         return Decoded(mean, count, weight)
 
     def error_bound(self, count: int, weight: int | None = None, group: int = 0) -> float:
@@ -213,11 +221,20 @@ class Update:
         self._gains = [np.float32(shrink * scale / reach) for shrink, reach in zip(shrinks, quantiser.ranges, strict=True)]
 
     def encoded(self) -> Words:
-        """The whole vector: `size` + 2 ring words."""
+        """The whole vector: `size` + 2 ring words. Threads share it."""
         words: Words = np.empty(self._quantiser.words, self._quantiser.ring.dtype)
-        for span, (start, stop) in enumerate(self._quantiser.spans):
-            self.write(span, words[start:stop])
+        self.encode_into(words)
         return words
+
+    def encode_into(self, words: Words) -> None:
+        """Write the whole vector into `words`. Raises ConfigError for another dtype or length."""
+        spans = self._quantiser.spans
+
+        def work(part: range) -> None:
+            for span in part:
+                self.write(span, words[slice(*spans[span])])
+
+        spread(work, len(spans), least=_LEAST)
 
     def chunks(self) -> Iterator[tuple[int, Words]]:
         """`(first coordinate, words)` for each span, in order, all in one buffer: each view is valid until the next."""

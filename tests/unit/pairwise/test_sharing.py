@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from protocols.pairwise.mask import Tally, serially, tag_masked
+from protocols.pairwise.mask import Tally, tag_masked
 from protocols.pairwise.reveal import draw
 from secagg.crypto.agree import AgreementKey, LowOrderPoint, low_order
 from secagg.crypto.expand import SEGMENT, Stream
@@ -19,6 +19,7 @@ from secagg.math.ring import Ring
 from secagg.payload import Blob
 from secagg.payload import join as joined
 from secagg.testing.entropy import InsecureEntropy
+from secagg.threads import VARIABLE
 from secagg.types import Secret
 
 CHEATED = [(5, 3, 1), (5, 4, 1), (10, 5, 2), (20, 12, 4), (9, 3, 6), (40, 27, 6)]
@@ -131,22 +132,21 @@ def test_keystreams_go_into_the_rings_own_words_only() -> None:
 
 
 @pytest.mark.parametrize("bits", [16, 24, 48])
-def test_pieces_in_any_order_give_the_same_upload(bits: int) -> None:
+def test_threads_that_share_an_upload_change_no_byte_of_it(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     ring, entropy = Ring(bits), InsecureEntropy(bits)
-    vector = np.arange(400_000, dtype=np.uint64).astype(ring.dtype)
+    vector = np.arange(1_000_000, dtype=np.uint64).astype(ring.dtype)
     ring.reduce_into(vector)
     masks, key = [(Stream(Secret(entropy(32))), 1), (Stream(Secret(entropy(32))), -1)], Secret(entropy(32))
 
-    def backwards(work, pieces):
-        serially(work, list(reversed(pieces)))
-
+    monkeypatch.setenv(VARIABLE, "1")
     one, committed = tag_masked(vector, masks, ring, key, b"here")
-    other, again = tag_masked(vector, masks, ring, key, b"here", each=backwards)
+    monkeypatch.setenv(VARIABLE, "3")
+    other, again = tag_masked(vector, masks, ring, key, b"here")
     assert joined(one) == joined(other)
     assert committed == again
     tally = Tally.zero(ring, len(vector))
     tally.add_tagged(key, one, b"here")
-    tally.apply([(stream, -sign) for stream, sign in masks], each=backwards)
+    tally.apply([(stream, -sign) for stream, sign in masks])
     assert np.array_equal(tally.words, vector)
     assert str(bits) in repr(tally)
 
