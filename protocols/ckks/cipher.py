@@ -26,6 +26,7 @@ from secagg.math.ntt import Ntt, Residues
 from secagg.math.ring import Ring
 from secagg.payload import CHUNK, Blob, Payload
 from secagg.roles import Vector
+from secagg.round import RoundDescription
 from secagg.types import Context, Entropy, PartyId, Secret
 
 DEGREE = 4096
@@ -67,6 +68,12 @@ class Packing:
                 f"ckks: {self.ring.bits}-bit words leave no room for the noise of {self.parties} clients in a 60-bit modulus:"
                 " lower bits, max_weight or clients until the ring is at most 48 bits and the noise fits"
             )
+
+    @classmethod
+    def of(cls, described: RoundDescription) -> Packing:
+        """The packing of a round: the coordinates of the update, and the words that carry count and weight."""
+        encoding = described.encoding
+        return cls(encoding.ring, described.values + encoding.extra, encoding.max_parties)
 
     @cached_property
     def lanes(self) -> int:

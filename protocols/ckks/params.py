@@ -42,12 +42,11 @@ class Params:
         # > It is of another organisation than the coordinator, which would else hold key and ciphertexts (CK-P2).
         if opened.organisations((servers[0], described.coordinator)) != 2:
             raise InvalidMessage("CK-P2", "key holder and coordinator belong to one organisation", culprits=blame)
-        encoding = described.encoding
         return cls(
             clients=described.cohort,
             keyholder=servers[0],
             coordinator=described.coordinator,
-            packing=Packing(encoding.ring, described.values + encoding.extra, encoding.max_parties),
+            packing=Packing.of(described),
             floor=described.floors.floor,
             quorum=described.quorum,
             versions=frozenset(item.version for item in described.inputs),
@@ -55,10 +54,10 @@ class Params:
             finish_seconds=described.finish_seconds,
         )
 
-    @property
-    def opened_size(self) -> int:
-        """Bytes of the sealed sum."""
-        return sealed_size(self.packing.ring.packed_size(self.packing.length))
+
+def opened_size(packing: Packing) -> int:
+    """Bytes of the sealed sum."""
+    return sealed_size(packing.ring.packed_size(packing.length))
 
 
 def payload_digest(payload: Payload) -> bytes:

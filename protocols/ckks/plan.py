@@ -18,7 +18,7 @@ from secagg.types import Entropy
 from . import client, keyholder, server
 from .cipher import Packing
 from .messages import Added, Encrypted, Key, Opened, Seed
-from .params import Params
+from .params import Params, opened_size
 
 VERSION = 1
 
@@ -95,6 +95,11 @@ class Plan:
     def staleness_factor(self, age: int) -> int | None:
         """Only updates of the current model are summed."""
         return 1 if age == 0 else None
+
+    def payload_limit(self, description: RoundDescription) -> int:
+        """Most bytes of any payload of the round: a ciphertext, or the sealed sum."""
+        packing = Packing.of(description)
+        return max(packing.size, opened_size(packing))
 
     def describe(self, terms: Terms, roster: Roster) -> RoundDescription:
         cohort = terms.cohort or tuple(member.party for member in roster.with_role("client"))

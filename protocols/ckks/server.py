@@ -25,7 +25,7 @@ from secagg.types import PartyId
 from .cipher import CannotDecrypt, add_into, as_payload
 from .keyholder import OPENED, opened_context
 from .messages import Added, Encrypted, Opened, root_hash
-from .params import Params, payload_digest
+from .params import Params, opened_size, payload_digest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +111,7 @@ def finish(state: Opening, message: Opened, sender: PartyId, *, desk: Desk) -> D
     except BadSignature as refused:
         raise InvalidMessage("CK-S4", f"{sender} has not signed for the set that was added", culprits=[sender]) from refused
     # > The sum has the round's size and the tags that were committed to, and opens with the coordinator's key (CK-S5).
-    if message.payload.size != params.opened_size or commitment(message.payload) != message.commitment:
+    if message.payload.size != opened_size(params.packing) or commitment(message.payload) != message.commitment:
         raise InvalidMessage("CK-S5", f"a sum of {message.payload.size} bytes that is not the one committed to", culprits=[sender])
     context = opened_context(ctx, sender, desk.me.party, message.roots)
     try:

@@ -15,7 +15,7 @@ from secagg.roles import Plan
 from secagg.roster import Roster
 
 GROUP = "secagg.protocols"
-_SHIPPED = {"additive": "protocols.additive:Plan", "pairwise": "protocols.pairwise:Plan"}
+_SHIPPED = {name: f"protocols.{name}:Plan" for name in ("additive", "ckks", "pairwise")}
 """What a source tree that was never installed has: without an installation there are no entry points."""
 
 

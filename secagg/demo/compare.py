@@ -57,7 +57,7 @@ def view(opened: Round, company: str, variant: str, *, update: Update, weight: i
     """One update beside what each aggregator, or the one server, held of it. `files`: who to what was held, in ring words."""
     layout, ring = Layout.of(update), opened.description.encoding.ring
     shares = {name: np.load(file, allow_pickle=False) for name, file in files.items()}
-    if not opened.description.servers:  # masks are gone in the sum only: compared is the update as it would be encoded
+    if not (split := opened.description.protocol == "additive"):  # what the one server got hides the update as it would be encoded
         encoded = _quantiser(opened, layout).encode(layout.flatten(update), weight, entropy=os.urandom)
     else:
         encoded = np.zeros(layout.size + opened.description.encoding.extra, ring.dtype)
@@ -73,7 +73,7 @@ def view(opened: Round, company: str, variant: str, *, update: Update, weight: i
         values=layout.size,
         update=_update_histogram(layout.flatten(update)),
         shares=tuple(_share(name, words, encoded, opened) for name, words in shares.items()),
-        adds_up=bool(close and decoded.count == 1 and decoded.weight == weight) if opened.description.servers else None,
+        adds_up=bool(close and decoded.count == 1 and decoded.weight == weight) if split else None,
     )
 
 

@@ -13,7 +13,7 @@ from secagg.demo.tasks import check_task, companies_of
 from secagg.errors import ConfigError
 
 HUB, BESIDE_HUB, ELSEWHERE, JUDGE, POOL = _TAKEN = ("hub", "aggregator", "auditor", "judge", "pool")
-"""The hub, the aggregator that lives in its process, and the one of an independent organisation, in a process of its own;
+"""The hub, the aggregator that lives in its process, and the one (or key holder) of an independent organisation, in a process of its own;
 who scores the models, and who trains with all data in one place to compare with."""
 
 MOST_ROUNDS = 200
@@ -88,10 +88,20 @@ class Options:
 
     @property
     def aggregators(self) -> tuple[str, ...]:
-        """Those that hold a share, in their own processes or beside somebody; `pairwise` has none."""
+        """Those that hold a share, in their own processes or beside somebody; `pairwise` and `ckks` have none."""
         if self.protocol != "additive":
             return ()
         return tuple(f"{company}-aggregator" for company in self.companies) if self.peer else (BESIDE_HUB, ELSEWHERE)
+
+    @property
+    def keyholders(self) -> tuple[str, ...]:
+        """Who decrypts the sum in `ckks`."""
+        return (ELSEWHERE,) if self.protocol == "ckks" else ()
+
+    @property
+    def has_auditor(self) -> bool:
+        """Whether an organisation that trains nothing has a part, in a process of its own."""
+        return ELSEWHERE in (*self.aggregators, *self.keyholders)
 
     @property
     def variants(self) -> tuple[str, ...]:

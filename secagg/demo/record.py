@@ -27,7 +27,9 @@ class Setting(_Record):
     seed: int
     quick: bool = Field(description="a short run: shows that everything works, is not judged")
     peer: bool = Field(description="every company ran an aggregator beside its client")
-    aggregators: tuple[str, ...] = Field(description="parties that held a share, the leader first; none in pairwise")
+    aggregators: tuple[str, ...] = Field(
+        description="parties that held a share, the leader first; in ckks the key holder; none in pairwise"
+    )
     values: int = Field(description="numbers in one update")
     bits: int = Field(description="precision of one value")
     ring_bits: int = Field(description="width of a word on the wire")

@@ -3,7 +3,7 @@
 demo ─┬─ judge        initial adapter · scores every model
       ├─ pool         trains with all data in one place, to compare with
       ├─ hub          rounds, and the aggregator beside it
-      ├─ auditor      the aggregator of another organisation
+      ├─ auditor      the aggregator, or key holder, of another organisation
       └─ energy, community, urban      train alone and in the secure rounds
 """
 
@@ -89,6 +89,7 @@ class Demo:
             self._work / "pki",
             clients=self._options.companies,
             aggregators=aggregators,
+            keyholders=options.keyholders,
             hub=HUB,
             peer=options.peer,
             consortium="secagg-demo",
@@ -114,7 +115,7 @@ class Demo:
             POOL: "pool",
             HUB: "hub",
             **dict.fromkeys(self._options.companies, "company"),
-            **({ELSEWHERE: "aggregator"} if ELSEWHERE in options.aggregators else {}),
+            **({ELSEWHERE: "aggregator"} if options.has_auditor else {}),
         }
         self._progress.stage("live.starting", names=", ".join(cast), count=len(cast))
         for name, role in cast.items():
@@ -173,11 +174,11 @@ class Demo:
         return [Example.model_validate(example) for example in shown["examples"]]
 
     def _attend(self, address: str, name: str, *, tap: bool) -> None:
-        if ELSEWHERE in self._options.aggregators:
+        if self._options.has_auditor:
             self.crew.ask(ELSEWHERE, "attend", address=address, to=name, tap=tap)
 
     def _leave(self, name: str) -> None:
-        if ELSEWHERE in self._options.aggregators:
+        if self._options.has_auditor:
             self.crew.ask(ELSEWHERE, "leave", to=name)
 
     def _score(self, model: str, variant: str, number: int, *, file: str = "") -> None:
@@ -213,7 +214,7 @@ class Demo:
         """What each aggregator, or the one server, held of one update, beside that update."""
         company = self._options.companies[0]
         update, weight = load_update(self._work / f"update-{variant}-{ROUND}-{company}.safetensors")
-        files = {str(name): self._work / share_file(variant, name) for name in receipt.round.description.servers or (HUB,)}
+        files = {str(name): self._work / share_file(variant, name) for name in (self._aggregators if self._options.aggregators else (HUB,))}
         self._views.append(view(receipt.round, company, variant, update=update, weight=weight, files=files))
 
     def _results(self, costs: list[Cost], examples: list[Example]) -> Results:

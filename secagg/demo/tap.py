@@ -1,8 +1,8 @@
-"""Demo only: an aggregator, or the one server of `pairwise`, that keeps what it holds of one update, so that the report can show it.
+"""Demo only: an aggregator, or the one server of `pairwise` or `ckks`, that keeps what it holds of one update, for the report to show.
 
-An aggregator opens the part that was sealed to it, as every aggregator does, and the server adds a masked vector, as every server does;
-these also write it to a file of the demo. What they write is all that they ever learn of that update. Nothing else in the library
-imports this module.
+An aggregator opens the part that was sealed to it, as every aggregator does, and the server adds a masked vector or a ciphertext, as
+every server does; these also write it to a file of the demo. What they write is all that they ever learn of that update. Nothing else
+in the library imports this module.
 """
 
 from __future__ import annotations
@@ -12,19 +12,24 @@ from pathlib import Path
 
 import numpy as np
 
-from protocols import additive, pairwise
+from protocols import additive, ckks, pairwise
 from protocols.additive.aggregator import Aggregator, Held, Seat, open_part, tally_part
 from protocols.additive.messages import Report
 from protocols.additive.params import Params
 from protocols.additive.split import Tally
+from protocols.ckks.cipher import DEGREE, PRIMES, Packing
+from protocols.ckks.messages import Encrypted
+from protocols.ckks.params import Params as CkksParams
+from protocols.ckks.server import Server as CkksServer
 from protocols.pairwise.intake import Masking
 from protocols.pairwise.messages import Masked
 from protocols.pairwise.params import Params as PairwiseParams
 from protocols.pairwise.server import Confirming, Server
 from secagg.identity import Identity
 from secagg.ledger import Ledger
+from secagg.payload import Payload, join
 from secagg.policy import Policy
-from secagg.roles import Message, Outgoing, Role
+from secagg.roles import Message, Outgoing, Role, Vector
 from secagg.round import Round
 from secagg.types import Entropy, PartyId
 
@@ -96,6 +101,43 @@ class _ServerTap(Server):
             after.tally.ring.sub_into(held, before)
             np.save(self._file, held)
         return outgoing
+
+
+def tapped_ckks(folder: Path, watch: str) -> type[ckks.Plan]:
+    """A plan like `ckks.Plan` whose coordinator writes the ciphertext of `watch` to `folder`."""
+
+    class Tapped(ckks.Plan):
+        def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
+            if identity.member.role == "coordinator" and opened.description.round == ROUND:
+                return _CiphertextTap(folder, PartyId(watch), CkksParams.of(opened), opened, identity)
+            return super().role(opened, identity, policy=policy, ledger=ledger, entropy=entropy)
+
+    return Tapped
+
+
+class _CiphertextTap(CkksServer):
+    def __init__(self, folder: Path, watch: PartyId, params: CkksParams, opened: Round, me: Identity) -> None:
+        super().__init__(params, opened, me)
+        self._file, self._watch, self._packing = folder / share_file(opened.description.task, me.party), watch, params.packing
+
+    def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
+        outgoing = super().receive(sender, message)
+        if sender == self._watch and isinstance(message, Encrypted):
+            np.save(self._file, residues(message.payload, self._packing))
+        return outgoing
+
+
+def residues(payload: Payload, packing: Packing) -> Vector:
+    """For each word of the update, the residue modulo p1 of the coefficient that it is packed in, stretched to the whole ring."""
+    words, out, at, ring = np.frombuffer(join(payload), "<u4"), np.zeros(packing.length, packing.ring.dtype), 0, packing.ring
+    for start, count in packing.groups():
+        size, first = count * DEGREE, start * DEGREE * packing.lanes
+        stretched = (words[at : at + size].astype(np.float64) / PRIMES[0] * 2.0**ring.bits).astype(ring.dtype)
+        for lane in range(packing.lanes):
+            room = out[first + lane * size : first + (lane + 1) * size]
+            room[:] = stretched[: len(room)]
+        at += size * len(PRIMES)
+    return out
 
 
 def share_file(task: str, aggregator: str) -> str:

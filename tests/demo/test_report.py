@@ -82,6 +82,19 @@ def test_a_run_of_pairwise_is_told_in_its_own_words(results):
     assert Page(page).open == []
 
 
+def test_a_run_of_ckks_is_told_in_its_own_words(results):
+    """What the hub saw is one ciphertext; who decrypts is drawn and named."""
+    view = results.views[0]
+    seen = view.model_copy(update={"shares": (view.shares[0].model_copy(update={"aggregator": "hub"}),), "adds_up": None})
+    setting = results.setting.model_copy(update={"protocol": "ckks", "aggregators": ("auditor",)})
+    page = render(results.model_copy(update={"setting": setting, "views": (seen,)}), Words.of("en"))
+    told = re.sub(r"<[^>]*>", "", page.split('id="receipts"')[0].split("<body>")[1])
+    assert "adds ciphertexts" in page
+    assert "auditor" in told
+    assert "ggregator" not in told
+    assert Page(page).open == []
+
+
 def test_every_section_is_there(html):
     ids = {attributes.get("id") for tag, attributes in Page(html).elements if tag == "section"}
     assert ids == set(SECTIONS)

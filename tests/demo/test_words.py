@@ -24,11 +24,12 @@ def test_a_sentence_takes_the_same_numbers_in_both_languages():
     assert {key: placeholders(text) for key, text in english.items()} == {key: placeholders(text) for key, text in chinese.items()}
 
 
+@pytest.mark.parametrize("protocol", ["pairwise", "ckks"])
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_protocol_has_words_of_its_own_for_sentences_that_there_are(language):
+def test_a_protocol_has_words_of_its_own_for_sentences_that_there_are(language, protocol):
     common = Words.of(language)
-    own = {key.removeprefix("pairwise.") for key in common.sentences if key.startswith("pairwise.")}
-    told = common.under("pairwise")
+    own = {key.removeprefix(f"{protocol}.") for key in common.sentences if key.startswith(f"{protocol}.")}
+    told = common.under(protocol)
     assert own
     for key in own:
         assert told(key) != common(key)

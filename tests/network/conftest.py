@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols import additive, pairwise
+from protocols import additive, ckks, pairwise
 from secagg.identity import Identity
 from secagg.pki.trial import make_trial
 from secagg.runtime import join
 from secagg.testing.insecure_plaintext import Plan as Plaintext
 
 CLIENTS = ("c0", "c1", "c2", "c3")
-PLANS = (Plaintext, additive.Plan, pairwise.Plan)
+PLANS = (Plaintext, additive.Plan, pairwise.Plan, ckks.Plan)
 VALUES = 2000
 
 
@@ -32,6 +32,12 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four clients and no aggregator: for plaintext rounds."""
     return make_trial(tmp_path_factory.mktemp("plain") / "pki", clients=CLIENTS, classic=True).folder
+
+
+@pytest.fixture(scope="session")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four clients and the key holder k0."""
+    return make_trial(tmp_path_factory.mktemp("held") / "pki", clients=CLIENTS, keyholders=["k0"], classic=True).folder
 
 
 def model(values: int = VALUES) -> dict[str, Any]:

@@ -57,5 +57,5 @@ def aggregator(pki: Path, state: Path, address: str, name: str) -> None:
 if __name__ == "__main__":
     settings = json.loads(sys.argv[2])
     folders = Path(settings.pop("pki")), Path(settings.pop("state"))
-    parts: dict[str, Any] = {"hub": hub, "client": client, "aggregator": aggregator}
+    parts: dict[str, Any] = {"hub": hub, "client": client, "aggregator": aggregator, "keyholder": aggregator}
     parts[sys.argv[1]](*folders, **settings)

@@ -1,4 +1,4 @@
-"""An aggregator of an organisation of its own: holds one share of every update, and adds."""
+"""An aggregator of an organisation of its own: holds one share of every update, and adds; in `ckks` the key holder, which decrypts."""
 
 from __future__ import annotations
 
