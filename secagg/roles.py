@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from secagg.policy import Policy
     from secagg.roster import Roster
     from secagg.round import Round, RoundDescription, Terms
+    from secagg.tally import Tallies
 
 Vector = NDArray[np.unsignedinteger]
 """Words of the ring, one per coordinate: uint16, uint32 or uint64."""
@@ -135,8 +136,11 @@ class Plan(Protocol):
     def from_description(cls, description: RoundDescription) -> Self:
         """The plan that a description states. Raises InvalidMessage where its numbers are not allowed."""
 
-    def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
-        """The machine of `identity` in this round; which one follows from its role in the roster."""
+    def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy, tallies: Tallies = ...) -> Role:
+        """The machine of `identity` in this round; which one follows from its role in the roster.
+
+        A server's running sum lies where `tallies` says.
+        """
 
     def staleness_factor(self, age: int) -> int | None:
         """The public integer factor that a report trained from a model this many versions old gives its weight; None: too old."""

@@ -19,12 +19,13 @@ from secagg.payload import Payload
 from secagg.receipt import sign_agreement, verify_agreement
 from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
+from secagg.tally import RunningSum, Tallies, Tally
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .client import ACCEPTED, PART, seal_context
 from .messages import Accepted, Agreed, Close, Listed, Report, Share
 from .params import Params
-from .split import SEED, Tally, mask, part_hash, root_hash, roots_hash, seal_masked
+from .split import SEED, mask, opening_of, part_hash, root_hash, roots_hash, seal_masked
 
 SHARE = "additive/share"
 
@@ -44,7 +45,7 @@ class Held:
 class Accepting:
     """Reports come in and are added at once; lists of aggregators that closed earlier wait."""
 
-    tally: Tally
+    tally: RunningSum
     held: Mapping[PartyId, Held]
     lists: Mapping[PartyId, Listed]
 
@@ -53,7 +54,7 @@ class Accepting:
 class Listing:
     """Closed: waiting for every aggregator's list."""
 
-    tally: Tally
+    tally: RunningSum
     held: Mapping[PartyId, Held]
     lists: Mapping[PartyId, Listed]
     agreed: Mapping[PartyId, Agreed]
@@ -63,7 +64,7 @@ class Listing:
 class Agreeing:
     """The set is known and signed: waiting for every aggregator's signature. Seeds are gone."""
 
-    tally: Tally
+    tally: RunningSum
     included: tuple[PartyId, ...]
     roots: bytes
     agreed: Mapping[PartyId, Agreed]
@@ -139,16 +140,16 @@ def open_part(message: Report, client: PartyId, seat: Seat) -> Secret:
     return secret
 
 
-def tally_part(tally: Tally, held: Held, client: PartyId, seat: Seat, sign: int) -> None:
+def tally_part(tally: RunningSum, held: Held, client: PartyId, seat: Seat, sign: int) -> None:
     """Add a part to the tally, or take it out (`sign` = −1). Raises InvalidMessage, and then the tally is as before."""
     if held.payload is None:
-        tally.add_mask(mask(held.secret, seat.ctx, client, held.report, seat.index), sign)
+        tally.apply([(mask(held.secret, seat.ctx, client, held.report, seat.index), sign)])
         return
     # > The vector has the tags that were committed to, and opens, whole, under the key that was sealed with it (AD-A6).
     if sign > 0 and commitment(held.payload) != held.commitment:
         raise InvalidMessage("AD-A6", f"the vector of {client} is not the one it committed to", culprits=[client])
     try:
-        tally.add_sealed(held.secret, held.payload, seal_context(seat.ctx, client, seat.me.party, held.report), sign)
+        tally.add(opening_of(held.secret, seal_context(seat.ctx, client, seat.me.party, held.report)), held.payload, sign)
     except CannotOpen as refused:
         raise InvalidMessage("AD-A6", f"the vector of {client} does not open: {refused}", culprits=[client]) from refused
 
@@ -236,10 +237,12 @@ def share_context(ctx: Context, aggregator: PartyId, collector: PartyId, roots: 
 class Aggregator:
     """The aggregator's machine. A bad report is refused and the round goes on; a disagreement between aggregators ends it."""
 
-    def __init__(self, params: Params, opened: Round, me: Identity, *, ledger: Ledger, entropy: Entropy) -> None:
+    def __init__(
+        self, params: Params, opened: Round, me: Identity, *, ledger: Ledger, entropy: Entropy, tallies: Tallies = Tally.zero
+    ) -> None:
         self._seat = Seat(me, params, opened)
         self._ledger, self._entropy = ledger, entropy
-        self._state: State = Accepting(Tally.zero(params.ring, params.length), {}, {})
+        self._state: State = Accepting(tallies(params.ring, params.length), {}, {})
         self._started = False
 
     @property

@@ -14,13 +14,14 @@ from secagg.errors import InvalidMessage, LocalProtocolError, SessionAborted, Un
 from secagg.identity import Identity
 from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
+from secagg.tally import RunningSum, Tallies, Tally
 from secagg.types import PartyId
 
 from .aggregator import SHARE, share_context, verify_agreed
 from .client import verify_receipt
 from .messages import Accepted, Agreed, Close, Share
 from .params import Params
-from .split import Tally
+from .split import opening_of
 
 _SHOWN = 10
 """Clients that an error names."""
@@ -37,7 +38,7 @@ class Gathering:
 class Closing:
     """The batch is closed: adding up the shares of the sum. A share that comes before its sender's signature waits."""
 
-    tally: Tally
+    tally: RunningSum
     agreed: Mapping[PartyId, Agreed]
     waiting: Mapping[PartyId, Share]
     added: frozenset[PartyId]
@@ -65,6 +66,7 @@ class Desk:
     me: Identity
     params: Params
     opened: Round
+    tallies: Tallies = Tally.zero
 
     def complete(self, state: Gathering) -> tuple[PartyId, ...]:
         """The clients whose parts every aggregator holds."""
@@ -98,7 +100,7 @@ def close(state: Gathering, *, desk: Desk) -> tuple[Closing, list[Outgoing]]:
             answered=complete,
             needed=needed,
         )
-    tally = Tally.zero(desk.params.ring, desk.params.length)
+    tally = desk.tallies(desk.params.ring, desk.params.length)
     return Closing(tally, {}, {}, frozenset()), [Outgoing(name, Close()) for name in desk.params.aggregators]
 
 
@@ -145,7 +147,7 @@ def add_share(state: Closing, message: Share, sender: PartyId, *, desk: Desk) ->
     context = share_context(desk.opened.ctx, sender, desk.me.party, message.roots)
     try:
         key = desk.me.opening.open(message.sealed, purpose=SHARE, context=context)
-        state.tally.add_sealed(key, message.payload, context, 1)
+        state.tally.add(opening_of(key, context), message.payload)
     except CannotOpen as refused:
         raise InvalidMessage("AD-C5", f"the share of {sender} does not open: {refused}", culprits=[sender]) from refused
     waiting = {name: share for name, share in state.waiting.items() if name != sender}
@@ -162,8 +164,8 @@ def open_sum(state: Closing, *, desk: Desk) -> Done:
 class Collector:
     """The collector's machine, usually in the hub."""
 
-    def __init__(self, params: Params, opened: Round, me: Identity) -> None:
-        self._desk = Desk(me, params, opened)
+    def __init__(self, params: Params, opened: Round, me: Identity, *, tallies: Tallies = Tally.zero) -> None:
+        self._desk = Desk(me, params, opened, tallies)
         self._state: State = Gathering({})
         self._started = False
 

@@ -15,12 +15,12 @@ from secagg.policy import Floors, Policy
 from secagg.roles import Codec, Role, Sum
 from secagg.roster import Member, Roster
 from secagg.round import Round, RoundDescription, Terms
+from secagg.tally import Tallies, Tally
 from secagg.types import Entropy, PartyId
 
 from . import aggregator, client, collector
 from .messages import Accepted, Agreed, Close, Listed, Report, Share
 from .params import MAX_AGGREGATORS, MIN_AGGREGATORS, Params
-from .split import Tally
 
 VERSION = 1
 
@@ -170,13 +170,15 @@ class Plan:
         except ConfigError as refused:
             raise InvalidMessage("AD-P3", str(refused), culprits=[description.coordinator]) from refused
 
-    def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
+    def role(
+        self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy, tallies: Tallies = Tally.zero
+    ) -> Role:
         params = Params.of(opened)
         match identity.member.role:
             case "client":
                 return client.Client(params, opened.ctx, identity, ledger=ledger, entropy=entropy)
             case "aggregator":
-                return aggregator.Aggregator(params, opened, identity, ledger=ledger, entropy=entropy)
+                return aggregator.Aggregator(params, opened, identity, ledger=ledger, entropy=entropy, tallies=tallies)
             case "coordinator":
-                return collector.Collector(params, opened, identity)
+                return collector.Collector(params, opened, identity, tallies=tallies)
         raise ConfigError(f"{identity.party} is {identity.member.role}: additive has clients, aggregators and a coordinator")

@@ -6,19 +6,16 @@ Any m − 1 of them are uniform and independent of x.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from secagg.crypto.derive import derive, digest
 from secagg.crypto.expand import Stream
-from secagg.crypto.many import Lanes, combine
-from secagg.crypto.seal import CannotOpen
-from secagg.crypto.stream import PLAIN, commitment, open_stream, seal_stream
+from secagg.crypto.many import Lanes
+from secagg.crypto.stream import commitment, seal_stream
 from secagg.math.ring import Ring
-from secagg.payload import Blob, Payload, chunk_count
+from secagg.payload import Blob
 from secagg.roles import Vector
-from secagg.threads import spread
+from secagg.tally import Opening
 from secagg.types import Context, PartyId, Secret
 
 SEED = 32
@@ -51,6 +48,11 @@ def _payload_key(secret: Secret, context: bytes) -> Secret:
     return derive(secret, salt=context, label=_PAYLOAD)
 
 
+def opening_of(secret: Secret, context: bytes) -> Opening:
+    """How a vector that was sealed under `secret` opens."""
+    return Opening(_payload_key(secret, context), _PAYLOAD, context)
+
+
 def seal_masked(vector: Vector, masks: list[Stream], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
     """`vector` minus every mask, sealed, with its commitment. One pass: a chunk is masked, packed and sealed in cache."""
     word, taken = ring.bits // 8, [(stream, -1) for stream in masks]
@@ -64,48 +66,3 @@ def seal_masked(vector: Vector, masks: list[Stream], ring: Ring, key: Secret, co
 
     sealed = Blob(seal_stream(_payload_key(key, context), fill, ring.packed_size(len(vector)), purpose=_PAYLOAD, context=context))
     return sealed, commitment(sealed)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tally:
-    """A running sum in the ring: constant memory, whatever the number of reports. Adding is all or nothing."""
-
-    ring: Ring
-    words: Vector
-
-    @classmethod
-    def zero(cls, ring: Ring, length: int) -> Tally:
-        return cls(ring, np.zeros(length, ring.dtype))
-
-    def add_mask(self, stream: Stream, sign: int) -> None:
-        """Add or take away a share that is a seed."""
-        combine([(stream, sign)], self.words, self.ring)
-
-    def add_sealed(self, key: Secret, sealed: Payload, context: bytes, sign: int) -> None:
-        """Add or take away a sealed vector. Raises CannotOpen, and then nothing has changed."""
-        opening, added = _payload_key(key, context), list[int]()
-
-        def add(indices: range) -> None:
-            opened = open_stream(opening, sealed, purpose=_PAYLOAD, context=context, indices=indices)
-            for index, chunk in zip(indices, opened, strict=True):
-                self._add_chunk(index, chunk, sign)
-                added.append(index)
-
-        try:
-            spread(add, chunk_count(sealed.size))
-        except CannotOpen:
-            for index in added:
-                one = open_stream(opening, sealed, purpose=_PAYLOAD, context=context, indices=range(index, index + 1))
-                self._add_chunk(index, next(one), -sign)
-            raise
-
-    def _add_chunk(self, index: int, chunk: memoryview, sign: int) -> None:
-        words, start = self.ring.unpack(chunk, len(chunk) * 8 // self.ring.bits), index * PLAIN * 8 // self.ring.bits
-        part = self.words[start : start + len(words)]
-        if sign > 0:
-            self.ring.add_into(part, words)
-        else:
-            self.ring.sub_into(part, words)
-
-    def __repr__(self) -> str:
-        return f"Tally({len(self.words)} words of {self.ring.bits} bits)"

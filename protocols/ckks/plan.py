@@ -13,6 +13,7 @@ from secagg.policy import Floors, Policy
 from secagg.roles import Codec, Role, Sum
 from secagg.roster import Roster
 from secagg.round import Round, RoundDescription, Terms
+from secagg.tally import Tallies, Tally
 from secagg.types import Entropy
 
 from . import client, keyholder, server
@@ -155,7 +156,9 @@ class Plan:
         except ConfigError as refused:
             raise InvalidMessage("CK-P3", str(refused), culprits=[description.coordinator]) from refused
 
-    def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
+    def role(
+        self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy, tallies: Tallies = Tally.zero
+    ) -> Role:
         params = Params.of(opened)
         match identity.member.role:
             case "client":

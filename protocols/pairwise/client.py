@@ -16,6 +16,7 @@ from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError, PeerE
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.roles import Message, Outgoing, Sum, Vector
+from secagg.tally import Mask
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .keys import (
@@ -29,7 +30,7 @@ from .keys import (
     open_inbox,
     share_keys,
 )
-from .mask import SEED, Mask, mask_seed, pair_info, pair_sign, self_mask, tag_masked
+from .mask import SEED, mask_seed, pair_info, pair_sign, self_mask, tag_masked
 from .messages import Adverts, Agreement, Inbox, Masked, Survivors
 from .params import Params
 from .reveal import Confirmed, Done, Uploaded, confirm, reveal

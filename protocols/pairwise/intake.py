@@ -12,13 +12,14 @@ from secagg.errors import InvalidMessage, SessionAborted
 from secagg.identity import Identity
 from secagg.roles import Outgoing
 from secagg.round import Round
+from secagg.tally import RunningSum, Tallies, Tally
 from secagg.types import Context, Secret
 
 from .blame import Doubts
 from .client import UPLOAD, upload_context, upload_digest
 from .graph import Graph
 from .keys import Session, inbox_for
-from .mask import SEED, Tally
+from .mask import SEED, opening_of
 from .messages import Advert, Adverts, Complaint, Masked, Shares
 from .params import Params
 from .records import Record, bitmap, session_id
@@ -56,7 +57,7 @@ class Masking:
     session: Session
     records: dict[int, Record]
     shared: frozenset[int]
-    tally: Tally
+    tally: RunningSum
     doubts: Doubts
     uploads: dict[int, Upload] = field(default_factory=dict)
     left: dict[int, int] = field(default_factory=dict)
@@ -69,6 +70,7 @@ class Desk:
     me: Identity
     params: Params
     opened: Round
+    tallies: Tallies = Tally.zero
 
     @property
     def ctx(self) -> Context:
@@ -133,7 +135,7 @@ def pass_on(state: Sharing, *, desk: Desk) -> tuple[Masking, list[Outgoing]]:
     if not params.enough(shared, params.quorum):
         raise too_few("PW-S4", "have shared their keys", shared, desk=desk)
     outgoing = [Outgoing(params.clients[place], inbox_for(place, state.session.graph, state.boxes)) for place in shared]
-    tally = Tally.zero(params.ring, params.length)
+    tally = desk.tallies(params.ring, params.length)
     return Masking(state.session, state.records, frozenset(shared), tally, Doubts()), outgoing
 
 
@@ -155,7 +157,7 @@ def take_masked(state: Masking, message: Masked, place: int, *, desk: Desk) -> N
         key = desk.me.opening.open(message.sealed, purpose=UPLOAD, context=context)
         if len(key) != SEED:
             raise CannotOpen("the key has another length")
-        state.tally.add_tagged(key, message.payload, context)
+        state.tally.add(opening_of(key, context), message.payload)
     except CannotOpen as refused:
         raise InvalidMessage("PW-S6", f"the vector of {name} is not authentic: {refused}", culprits=[name]) from refused
     state.uploads[place] = Upload(key, upload_digest(message, desk.ctx, sid, name))

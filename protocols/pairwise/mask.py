@@ -6,29 +6,24 @@ read once, all masks are added to it, and it is written once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from secagg.crypto.derive import derive
 from secagg.crypto.expand import Stream
-from secagg.crypto.many import Lanes, combine
+from secagg.crypto.many import Lanes
 from secagg.crypto.pairs import commit
-from secagg.crypto.seal import CannotOpen
-from secagg.crypto.stream import PLAIN, commitment
-from secagg.crypto.tagged import check_stream, tag_stream
+from secagg.crypto.stream import commitment
+from secagg.crypto.tagged import tag_stream
 from secagg.math.ring import Ring
-from secagg.payload import Blob, Payload, chunk_count
+from secagg.payload import Blob
 from secagg.roles import Vector
-from secagg.threads import spread
+from secagg.tally import Mask, Opening
 from secagg.types import Context, PartyId, Secret
 
 SEED = 32
 _PAYLOAD = "pairwise/payload"
-
-Mask = tuple[Stream, int]
-"""A keystream, and 1 to add it or −1 to take it away."""
 
 
 def mask_seed(seed: Secret, ctx: Context, client: PartyId) -> Secret:
@@ -62,6 +57,11 @@ def _payload_key(key: Secret, context: bytes) -> Secret:
     return derive(key, salt=context, label=_PAYLOAD)
 
 
+def opening_of(key: Secret, context: bytes) -> Opening:
+    """How a vector that was tagged under `key` opens."""
+    return Opening(_payload_key(key, context))
+
+
 def tag_masked(vector: Vector, masks: Sequence[Mask], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
     """`vector` under every mask, with tags, and the commitment to it. One pass: a chunk is masked, packed and tagged in the cache."""
     word = ring.bits // 8
@@ -76,42 +76,3 @@ def tag_masked(vector: Vector, masks: Sequence[Mask], ring: Ring, key: Secret, c
 
     tagged = Blob(tag_stream(_payload_key(key, context), fill, ring.packed_size(len(vector))))
     return tagged, commitment(tagged)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tally:
-    """The running sum in the ring: one vector of memory, whatever the number of clients. Adding an upload is all or nothing."""
-
-    ring: Ring
-    words: Vector
-
-    @classmethod
-    def zero(cls, ring: Ring, length: int) -> Tally:
-        return cls(ring, np.zeros(length, ring.dtype))
-
-    def add_tagged(self, key: Secret, tagged: Payload, context: bytes) -> None:
-        """Add a tagged vector. Raises CannotOpen, and then nothing has changed."""
-        checking, added = _payload_key(key, context), list[int]()
-
-        def add(indices: range) -> None:
-            for index, chunk in zip(indices, check_stream(checking, tagged, indices=indices), strict=True):
-                self._add_chunk(index, chunk, self.ring.add_into)
-                added.append(index)
-
-        try:
-            spread(add, chunk_count(tagged.size))
-        except CannotOpen:
-            for index in added:
-                self._add_chunk(index, next(check_stream(checking, tagged, indices=range(index, index + 1))), self.ring.sub_into)
-            raise
-
-    def apply(self, masks: Sequence[Mask]) -> None:
-        """Add every mask, or take it away: piece by piece, so that the sum goes through memory once for all of them."""
-        combine(masks, self.words, self.ring)
-
-    def _add_chunk(self, index: int, chunk: memoryview, into: Callable[[Vector, Vector], None]) -> None:
-        words, start = self.ring.unpack(chunk, len(chunk) * 8 // self.ring.bits), index * PLAIN * 8 // self.ring.bits
-        into(self.words[start : start + len(words)], words)
-
-    def __repr__(self) -> str:
-        return f"Tally({len(self.words)} words of {self.ring.bits} bits)"

@@ -11,12 +11,13 @@ from secagg.crypto.pairs import Agreeing
 from secagg.errors import ConfigError
 from secagg.math import shamir
 from secagg.math.repair import repair
+from secagg.tally import Mask
 from secagg.types import Context, Secret
 
 from .blame import Doubts
 from .client import pair_mask
 from .graph import Graph
-from .mask import Mask, commit_self_mask, mask_seed, pair_sign, self_mask
+from .mask import commit_self_mask, mask_seed, pair_sign, self_mask
 from .params import Params
 from .records import Record
 

@@ -15,6 +15,7 @@ from secagg.policy import Floors, Policy
 from secagg.roles import Codec, Role, Sum
 from secagg.roster import Roster
 from secagg.round import Round, RoundDescription, Terms
+from secagg.tally import Tallies, Tally
 from secagg.types import Entropy
 
 from . import client, server
@@ -24,7 +25,6 @@ from .degree import numbers, spot_checks
 from .graph import Graph
 from .intake import Upload
 from .keys import Pair, Peer, Seeds, Session
-from .mask import Tally
 from .messages import Advert, Adverts, Agreement, Complaint, Confirm, Inbox, Masked, Reveal, Shares, Survivors
 from .opening import Rebuilt, Wanted
 from .params import Params
@@ -184,11 +184,13 @@ class Plan:
         except ConfigError as refused:
             raise InvalidMessage("PW-P4", str(refused), culprits=[description.coordinator]) from refused
 
-    def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
+    def role(
+        self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy, tallies: Tallies = Tally.zero
+    ) -> Role:
         params = Params.of(opened)
         match identity.member.role:
             case "client":
                 return Client(params, opened.ctx, identity, ledger=ledger, entropy=entropy)
             case "coordinator":
-                return Server(params, opened, identity, ledger=ledger, entropy=entropy)
+                return Server(params, opened, identity, ledger=ledger, entropy=entropy, tallies=tallies)
         raise ConfigError(f"{identity.party} is {identity.member.role}: pairwise has clients and a coordinator")

@@ -20,6 +20,7 @@ from secagg.math import shamir
 from secagg.receipt import statement
 from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
+from secagg.tally import RunningSum, Tallies, Tally
 from secagg.types import Entropy, PartyId
 
 from .blame import Doubts
@@ -38,7 +39,6 @@ from .intake import (
     too_few,
 )
 from .keys import Session
-from .mask import Tally
 from .messages import Advert, Agreement, Complaint, Confirm, Masked, Reveal, Shares, Survivors
 from .opening import Rebuilt, Wanted, masks_to_remove, mend, rebuild
 from .params import Params
@@ -51,7 +51,7 @@ class Confirming:
     """The set is named and the sum stands, still masked: signatures for the set come in."""
 
     session: Session
-    tally: Tally
+    tally: RunningSum
     doubts: Doubts
     wanted: Wanted
     uploads: dict[int, Upload]
@@ -154,8 +154,17 @@ def open_sum(state: Revealing, *, desk: Desk) -> Done:
 class Server:
     """The server's machine. A bad message is refused and the round goes on for the rest."""
 
-    def __init__(self, params: Params, opened: Round, me: Identity, *, ledger: Ledger, entropy: Entropy) -> None:
-        self._desk = Desk(me, params, opened)
+    def __init__(
+        self,
+        params: Params,
+        opened: Round,
+        me: Identity,
+        *,
+        ledger: Ledger,
+        entropy: Entropy,
+        tallies: Tallies = Tally.zero,
+    ) -> None:
+        self._desk = Desk(me, params, opened, tallies)
         self._places = {name: place for place, name in enumerate(params.clients)}
         self._ledger, self._entropy = ledger, entropy
         self._state: State = Advertising()

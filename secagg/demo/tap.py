@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from protocols import additive, ckks, pairwise
 from protocols.additive.aggregator import Aggregator, Held, Seat, open_part, tally_part
 from protocols.additive.messages import Report
 from protocols.additive.params import Params
-from protocols.additive.split import Tally
 from protocols.ckks.cipher import DEGREE, PRIMES, Packing
 from protocols.ckks.messages import Encrypted
 from protocols.ckks.params import Params as CkksParams
@@ -31,6 +31,7 @@ from secagg.payload import Payload, join
 from secagg.policy import Policy
 from secagg.roles import Message, Outgoing, Role, Vector
 from secagg.round import Round
+from secagg.tally import Tally
 from secagg.types import Entropy, PartyId
 
 ROUND = 1
@@ -41,10 +42,10 @@ def tapped(folder: Path, watch: str) -> type[additive.Plan]:
     """A plan like `additive.Plan` whose aggregators write their share of `watch`'s update to `folder`."""
 
     class Tapped(additive.Plan):
-        def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
+        def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy, **more: Any) -> Role:
             if identity.member.role == "aggregator" and opened.description.round == ROUND:
                 return _Tap(folder, PartyId(watch), Params.of(opened), opened, identity, ledger=ledger, entropy=entropy)
-            return super().role(opened, identity, policy=policy, ledger=ledger, entropy=entropy)
+            return super().role(opened, identity, policy=policy, ledger=ledger, entropy=entropy, **more)
 
     return Tapped
 
@@ -74,11 +75,11 @@ def tapped_pairwise(folder: Path, watch: str) -> type[pairwise.Plan]:
     """A plan like `pairwise.Plan` whose server writes the masked vector of `watch` to `folder`."""
 
     class Tapped(pairwise.Plan):
-        def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
+        def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy, **more: Any) -> Role:
             if identity.member.role == "coordinator" and opened.description.round == ROUND:
                 params = PairwiseParams.of(opened)
                 return _ServerTap(folder, PartyId(watch), params, opened, identity, ledger=ledger, entropy=entropy)
-            return super().role(opened, identity, policy=policy, ledger=ledger, entropy=entropy)
+            return super().role(opened, identity, policy=policy, ledger=ledger, entropy=entropy, **more)
 
     return Tapped
 
@@ -107,10 +108,10 @@ def tapped_ckks(folder: Path, watch: str) -> type[ckks.Plan]:
     """A plan like `ckks.Plan` whose coordinator writes the ciphertext of `watch` to `folder`."""
 
     class Tapped(ckks.Plan):
-        def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
+        def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy, **more: Any) -> Role:
             if identity.member.role == "coordinator" and opened.description.round == ROUND:
                 return _CiphertextTap(folder, PartyId(watch), CkksParams.of(opened), opened, identity)
-            return super().role(opened, identity, policy=policy, ledger=ledger, entropy=entropy)
+            return super().role(opened, identity, policy=policy, ledger=ledger, entropy=entropy, **more)
 
     return Tapped
 

@@ -26,6 +26,7 @@ from secagg.policy import Floors, Policy
 from secagg.roles import Codec, Message, Outgoing, Role, Sum, Vector
 from secagg.roster import Roster
 from secagg.round import Round, RoundDescription, Terms
+from secagg.tally import Tallies, Tally
 from secagg.types import Entropy, PartyId
 
 VERSION = 1
@@ -242,7 +243,9 @@ class Plan:
             floors=description.floors,
         )
 
-    def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> Role:
+    def role(
+        self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy, tallies: Tallies = Tally.zero
+    ) -> Role:
         match identity.member.role:
             case "client":
                 return Client(opened, identity, ledger=ledger, entropy=entropy)

@@ -26,6 +26,7 @@ from secagg.receipt import sign_agreement
 from secagg.roles import Vector
 from secagg.roster import Roster
 from secagg.round import Input, Round, Terms, open_round, sign_round
+from secagg.tally import Tally
 from secagg.testing.consortium import Consortium, consortium
 from secagg.testing.entropy import InsecureEntropy
 from secagg.testing.table import NOW, Table, terms
@@ -127,7 +128,7 @@ def masked_twice(parties: Consortium, of: tuple[Terms, Terms], ring: object) -> 
         params = Params.of(opened)
         seat = aggregator.Seat(parties.aggregators[0], params, opened)
         key = aggregator.open_part(report, parties.clients[0].party, seat)
-        tally = split.Tally.zero(params.ring, params.length)
+        tally = Tally.zero(params.ring, params.length)
         aggregator.tally_part(
             tally, aggregator.Held(report.report, b"", key, report.payload, report.commitment), parties.clients[0].party, seat, 1
         )
@@ -321,7 +322,7 @@ def test_the_coordinator_does_not_choose_who_holds_the_shares(weak: pytest.Monke
         role = plan.role(opened, me, policy=Policy(), ledger=Ledger(), entropy=InsecureEntropy("victim"))
         endpoint = Endpoint(role, opened, me, plan.CODEC)
         endpoint.start()
-        total = split.Tally.zero(plan.encoding.ring, VALUES + 2)
+        total = Tally.zero(plan.encoding.ring, VALUES + 2)
         for packet in endpoint.contribute(sent, version=0):
             seat = aggregator.Seat(three.identity(packet.header.recipient), Params.of(opened), opened)
             report = first_message([packet])
@@ -431,7 +432,7 @@ def share_words(parties: Consortium, vector: Vector, seed: str) -> Vector:
     opened = opened_round(parties, terms(values=len(vector) - 2), parties.aggregators[0])
     params = Params.of(opened)
     seat = aggregator.Seat(parties.aggregators[0], params, opened)
-    tally = split.Tally.zero(params.ring, params.length)
+    tally = Tally.zero(params.ring, params.length)
     key = aggregator.open_part(report, parties.clients[0].party, seat)
     aggregator.tally_part(
         tally, aggregator.Held(report.report, b"", key, report.payload, report.commitment), parties.clients[0].party, seat, 1
@@ -486,7 +487,7 @@ def test_a_hostile_report_is_refused_and_leaves_the_tally_alone(parties: Consort
     me, sender = parties.aggregators[0], parties.clients[0].party
     opened = opened_round(parties, described, me)
     seat = aggregator.Seat(me, Params.of(opened), opened)
-    state = aggregator.Accepting(split.Tally.zero(seat.params.ring, seat.params.length), {}, {})
+    state = aggregator.Accepting(Tally.zero(seat.params.ring, seat.params.length), {}, {})
     report = damage(first_message(report_of(parties, described, 0, vectors(parties)[sender])))  # type: ignore[operator]
     with pytest.raises(InvalidMessage, match=check):
         aggregator.accept(state, report, sender, seat=seat, ledger=Ledger())

@@ -12,7 +12,7 @@ import pytest
 from protocols import pairwise
 from protocols.pairwise import keys, mask, opening, reveal
 from protocols.pairwise.client import Client, pair_mask, upload_context
-from protocols.pairwise.mask import Tally, mask_seed, pair_sign, self_mask
+from protocols.pairwise.mask import mask_seed, opening_of, pair_sign, self_mask
 from protocols.pairwise.messages import Advert, Adverts, Agreement, Complaint, Confirm, Inbox, Masked, Reveal, Shares
 from protocols.pairwise.params import Params
 from protocols.pairwise.records import Record, bitmap
@@ -30,6 +30,7 @@ from secagg.math import field, shamir
 from secagg.policy import Floors, Policy
 from secagg.roles import Sum, Vector
 from secagg.round import Input, Round, open_round, sign_round
+from secagg.tally import Mask, Tally
 from secagg.testing.conformance import body_of
 from secagg.testing.consortium import Consortium
 from secagg.testing.entropy import InsecureEntropy
@@ -211,9 +212,11 @@ def in_the_middle(parties: Consortium) -> Vector:
     assert isinstance(upload, Masked)
     tally = Tally.zero(params.ring, params.length)
     context = upload_context(ctx, sid, name)
-    tally.add_tagged(parties.coordinator.opening.open(upload.sealed, purpose="pairwise/upload", context=context), upload.payload, context)
+    tally.add(
+        opening_of(parties.coordinator.opening.open(upload.sealed, purpose="pairwise/upload", context=context), context), upload.payload
+    )
     agreeing = Agreeing(AgreementKey(mask_seed(shamir.combine(key, 4), ctx, name)))
-    masks: list[mask.Mask] = [(self_mask(shamir.combine(self_seed, 4), sid, name), -1)]
+    masks: list[Mask] = [(self_mask(shamir.combine(self_seed, 4), sid, name), -1)]
     for place, record in fakes.items():
         masks.append((pair_mask(agreeing, record.mask, sid, name, params.clients[place]), -pair_sign(victim, place)))
     tally.apply(masks)
@@ -515,7 +518,9 @@ def masked_words(parties: Consortium, vector: Vector, seed: str) -> Vector:
     sid = stage.server.state.session.sid  # type: ignore[union-attr]
     context = upload_context(opened.ctx, sid, params.clients[0])
     tally = Tally.zero(params.ring, params.length)
-    tally.add_tagged(parties.coordinator.opening.open(message.sealed, purpose="pairwise/upload", context=context), message.payload, context)
+    tally.add(
+        opening_of(parties.coordinator.opening.open(message.sealed, purpose="pairwise/upload", context=context), context), message.payload
+    )
     return tally.words
 
 

@@ -19,6 +19,7 @@ from secagg.identity import Identity
 from secagg.payload import Blob, join
 from secagg.receipt import sign_agreement, statement
 from secagg.roles import Message, Sum, Vector
+from secagg.tally import Tally
 from secagg.testing.conformance import body_of
 from secagg.testing.consortium import Consortium, consortium
 from secagg.testing.entropy import InsecureEntropy
@@ -104,8 +105,8 @@ def client_values(table: Table, name: PartyId, vector: Vector, ctx: Context, giv
     secrets = given[start + 1 : start + 1 + len(servers)]
     masks = []
     for index in range(1, len(servers)):
-        tally = split.Tally.zero(PLAN.encoding.ring, len(vector))
-        tally.add_mask(split.mask(Secret(secrets[index]), ctx, name, report.report, index), 1)
+        tally = Tally.zero(PLAN.encoding.ring, len(vector))
+        tally.apply([(split.mask(Secret(secrets[index]), ctx, name, report.report, index), 1)])
         masks.append(tally.words)
     first = (vector - sum(masks)) & 0xFFFFFF
     return {

@@ -13,7 +13,7 @@ import numpy as np
 
 from protocols import pairwise
 from protocols.pairwise.client import upload_context
-from protocols.pairwise.mask import Tally
+from protocols.pairwise.mask import opening_of
 from protocols.pairwise.messages import (
     Advert,
     Adverts,
@@ -36,6 +36,7 @@ from secagg.payload import Blob, join
 from secagg.policy import Policy
 from secagg.receipt import statement
 from secagg.roles import Message, Sum, Vector
+from secagg.tally import Tally
 from secagg.testing.conformance import body_of
 from secagg.testing.consortium import Consortium, consortium
 from secagg.testing.entropy import InsecureEntropy
@@ -145,7 +146,7 @@ def client_values(table: Table, parties: Consortium, me: Identity, sid: bytes) -
     message, context = Masked.from_wire(body_of(packet), packet.payload), upload_context(table.opened.ctx, sid, me.party)
     key = parties.coordinator.opening.open(message.sealed, purpose="pairwise/upload", context=context)
     tally = Tally.zero(PLAN.encoding.ring, VALUES + 2)
-    tally.add_tagged(key, message.payload, context)
+    tally.add(opening_of(key, context), message.payload)
     return {**found, "upload key": key.expose().hex(), "masked": [int(word) for word in tally.words]}
 
 

@@ -16,6 +16,7 @@ from secagg.ledger import Ledger
 from secagg.policy import Policy
 from secagg.receipt import statement
 from secagg.round import open_round
+from secagg.tally import Tally
 from secagg.testing.entropy import InsecureEntropy
 from secagg.testing.table import NOW
 from secagg.testing.vectors import Failure, Vectors
@@ -53,8 +54,8 @@ def test_masks_shares_and_hashes_follow_from_the_seeds() -> None:
         for index, share in enumerate(values["shares"]):
             total = [(one + other) & 0xFFFFFF for one, other in zip(total, share, strict=True)]
             if index > 0:
-                tally = split.Tally.zero(ring, len(share))
-                tally.add_mask(split.mask(Secret(bytes.fromhex(values["seeds"][index - 1])), ctx, name, report, index), 1)
+                tally = Tally.zero(ring, len(share))
+                tally.apply([(split.mask(Secret(bytes.fromhex(values["seeds"][index - 1])), ctx, name, report, index), 1)])
                 assert tally.words.tolist() == share
         assert total == values["vector"]
         parts = tuple(bytes.fromhex(part) for part in values["parts"])

@@ -11,7 +11,7 @@ import pytest
 
 from protocols import pairwise
 from protocols.pairwise.client import pair_mask
-from protocols.pairwise.mask import Tally, commit_self_mask, mask_seed, pair_sign, self_mask
+from protocols.pairwise.mask import commit_self_mask, mask_seed, pair_sign, self_mask
 from protocols.pairwise.messages import Masked
 from secagg.crypto.agree import AgreementKey
 from secagg.crypto.pairs import Agreeing
@@ -23,6 +23,7 @@ from secagg.ledger import Ledger
 from secagg.policy import Policy
 from secagg.receipt import statement
 from secagg.round import open_round
+from secagg.tally import Tally
 from secagg.testing.conformance import body_of
 from secagg.testing.entropy import InsecureEntropy
 from secagg.testing.table import NOW

@@ -22,6 +22,7 @@ from secagg.policy import Floors, Policy
 from secagg.receipt import sign_agreement
 from secagg.roles import Message, Role
 from secagg.round import Round, open_round, sign_round
+from secagg.tally import Tally
 from secagg.testing.conformance import body_of
 from secagg.testing.consortium import Consortium, consortium
 from secagg.testing.entropy import InsecureEntropy
@@ -149,7 +150,7 @@ def test_a_plan_and_its_roster_must_agree(parties: Consortium) -> None:
 
 def damaged(check: str, parties: Consortium, damage: Callable[[Report], Report], *, sender: PartyId | None = None, index: int = 1) -> None:
     seat = seat_of(parties, index)
-    state = aggregator.Accepting(split.Tally.zero(seat.params.ring, seat.params.length), {}, {})
+    state = aggregator.Accepting(Tally.zero(seat.params.ring, seat.params.length), {}, {})
     message = damage(reports_of(parties, 0)[index])
     with pytest.raises(InvalidMessage, match=check):
         aggregator.accept(state, message, sender or names(parties)[0], seat=seat, ledger=Ledger())
@@ -226,14 +227,14 @@ def test_a_long_vector_with_one_bad_chunk_leaves_the_tally_as_it_was() -> None:
     sealed, _ = split.seal_masked(vector, [], ring, key, b"context")
     raw = bytearray(b"".join(bytes(sealed.chunk(index)) for index in range(3)))
     raw[2 * (1 << 20) + 5] ^= 1
-    tally = split.Tally.zero(ring, len(vector))
+    tally = Tally.zero(ring, len(vector))
     tally.words[:] = 7
     with pytest.raises(CannotOpen, match="chunk 2 of 3"):
-        tally.add_sealed(key, Blob(raw), b"context", 1)
+        tally.add(split.opening_of(key, b"context"), Blob(raw), 1)
     assert (tally.words == 7).all()
-    tally.add_sealed(key, sealed, b"context", 1)
+    tally.add(split.opening_of(key, b"context"), sealed, 1)
     assert np.array_equal(tally.words, vector + 7)
-    tally.add_sealed(key, sealed, b"context", -1)
+    tally.add(split.opening_of(key, b"context"), sealed, -1)
     assert (tally.words == 7).all()
     assert repr(tally) == "Tally(700000 words of 32 bits)", "what is being added up is not shown"
 
@@ -242,11 +243,11 @@ def test_a_long_vector_with_one_bad_chunk_leaves_the_tally_as_it_was() -> None:
 def test_a_client_reports_once_even_if_the_aggregator_was_restarted(parties: Consortium) -> None:
     seat, ledger = seat_of(parties, 1), Ledger()
     first, second = reports_of(parties, 0)[1], replace(reports_of(parties, 0)[1])
-    fresh = aggregator.Accepting(split.Tally.zero(seat.params.ring, seat.params.length), {}, {})
+    fresh = aggregator.Accepting(Tally.zero(seat.params.ring, seat.params.length), {}, {})
     after, _ = aggregator.accept(fresh, first, names(parties)[0], seat=seat, ledger=ledger)
     with pytest.raises(InvalidMessage, match="AD-A7"):
         aggregator.accept(after, second, names(parties)[0], seat=seat, ledger=ledger)
-    restarted = aggregator.Accepting(split.Tally.zero(seat.params.ring, seat.params.length), {}, {})
+    restarted = aggregator.Accepting(Tally.zero(seat.params.ring, seat.params.length), {}, {})
     other = resealed(parties, Secret(bytes(32)))(second)
     with pytest.raises(InvalidMessage, match="AD-A7"):
         aggregator.accept(restarted, other, names(parties)[0], seat=seat, ledger=ledger)

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 import pytest
 
-from protocols.additive.split import Tally, seal_masked
+from protocols.additive.split import opening_of, seal_masked
 from secagg.crypto.expand import Stream
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.stream import PLAIN
@@ -19,6 +19,7 @@ from secagg.errors import ConfigError
 from secagg.math.ring import Ring
 from secagg.payload import Blob
 from secagg.payload import join as joined
+from secagg.tally import Tally
 from secagg.testing.entropy import InsecureEntropy
 from secagg.threads import VARIABLE, spread, threads
 from secagg.types import Secret
@@ -114,9 +115,9 @@ def test_a_report_sealed_by_threads_has_the_bytes_of_one_sealed_alone(bits: int,
     assert joined(alone) == joined(shared)
     assert committed == again
     tally = Tally.zero(ring, len(vector))
-    tally.add_sealed(key, shared, b"here", 1)
+    tally.add(opening_of(key, b"here"), shared)
     for stream in masks:
-        tally.add_mask(stream, 1)
+        tally.apply([(stream, 1)])
     assert np.array_equal(tally.words, vector)
 
 
@@ -129,7 +130,7 @@ def test_a_report_that_does_not_open_leaves_the_tally_as_it_was_with_threads_too
         broken[place] ^= 1
         tally = Tally(ring, vector.copy())
         with pytest.raises(CannotOpen):
-            tally.add_sealed(key, Blob(broken), b"here", 1)
+            tally.add(opening_of(key, b"here"), Blob(broken))
         assert np.array_equal(tally.words, vector)
 
 

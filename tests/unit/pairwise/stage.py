@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from protocols import pairwise
-from protocols.pairwise import mask, reveal
+from protocols.pairwise import reveal
 from protocols.pairwise.client import Client, pair_mask, upload_context
-from protocols.pairwise.mask import Tally, mask_seed, pair_sign, self_mask
+from protocols.pairwise.mask import mask_seed, opening_of, pair_sign, self_mask
 from protocols.pairwise.messages import Agreement, Masked, Reveal, Survivors
 from protocols.pairwise.params import Params
 from protocols.pairwise.records import bitmap
@@ -20,6 +20,7 @@ from secagg.ledger import Ledger
 from secagg.math import shamir
 from secagg.roles import Message, Outgoing, Vector
 from secagg.round import Round, sign_round
+from secagg.tally import Mask, Tally
 from secagg.testing.consortium import Consortium
 from secagg.testing.entropy import InsecureEntropy
 from secagg.testing.table import terms
@@ -86,7 +87,7 @@ class Stage:
         """The masked vector of one client, as the server reads it."""
         before = before or self.confirming
         tally, context = Tally.zero(self.params.ring, self.params.length), self.context(place, before)
-        tally.add_tagged(before.uploads[place].key, self.uploads[place].payload, context)
+        tally.add(opening_of(before.uploads[place].key, context), self.uploads[place].payload)
         return tally.words
 
     def context(self, place: int, before: Confirming) -> bytes:
@@ -116,7 +117,7 @@ class Stage:
     def unmask(self, place: int, key: Secret | None, own: Secret) -> Vector:
         """A client's vector, from both of its seeds; without the first, what is left of its pair masks stays."""
         sid, name, words = self.confirming.session.sid, self.params.clients[place], self.masked(place)
-        masks: list[mask.Mask] = [(self_mask(own, sid, name), -1)]
+        masks: list[Mask] = [(self_mask(own, sid, name), -1)]
         if key is not None:
             agreeing = Agreeing(AgreementKey(mask_seed(key, self.opened.ctx, name)))
             for other, record in self.confirming.wanted.records.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from protocols.pairwise.mask import Tally, tag_masked
+from protocols.pairwise.mask import opening_of, tag_masked
 from protocols.pairwise.reveal import draw
 from secagg.crypto.agree import AgreementKey, LowOrderPoint, low_order
 from secagg.crypto.expand import SEGMENT, Stream
@@ -18,6 +18,7 @@ from secagg.math.repair import repair
 from secagg.math.ring import Ring
 from secagg.payload import Blob
 from secagg.payload import join as joined
+from secagg.tally import Tally
 from secagg.testing.entropy import InsecureEntropy
 from secagg.threads import VARIABLE
 from secagg.types import Secret
@@ -145,7 +146,7 @@ def test_threads_that_share_an_upload_change_no_byte_of_it(bits: int, monkeypatc
     assert joined(one) == joined(other)
     assert committed == again
     tally = Tally.zero(ring, len(vector))
-    tally.add_tagged(key, one, b"here")
+    tally.add(opening_of(key, b"here"), one)
     tally.apply([(stream, -sign) for stream, sign in masks])
     assert np.array_equal(tally.words, vector)
     assert str(bits) in repr(tally)
@@ -159,7 +160,7 @@ def test_an_upload_that_breaks_off_leaves_the_tally_as_it_was() -> None:
     broken[-1] ^= 1
     tally = Tally(ring, vector.copy())
     with pytest.raises(CannotOpen, match="chunk 2 of 3"):
-        tally.add_tagged(key, Blob(broken), b"here")
+        tally.add(opening_of(key, b"here"), Blob(broken))
     assert np.array_equal(tally.words, vector)
 
 

@@ -1,0 +1,113 @@
+"""The running sum of a round: one vector in the ring, wherever it lies. What is added to it is added whole or not at all.
+
+A server keeps one and never asks where. `Tally` is the vector in this process; `secagg.runtime.shards` splits it by range over workers,
+for which the three things that are ever done to it are plain values: a vector that opens chunk by chunk, keystreams, and reading it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from secagg.crypto.expand import Stream
+from secagg.crypto.many import combine
+from secagg.crypto.seal import CannotOpen
+from secagg.crypto.stream import PLAIN, open_stream
+from secagg.crypto.tagged import check_stream
+from secagg.math.ring import Ring, Words
+from secagg.payload import Payload, chunk_count
+from secagg.threads import spread
+from secagg.types import Secret
+
+Mask = tuple[Stream, int]
+"""A keystream, and 1 to add it or −1 to take it away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a vector that travelled is opened, under a key that is used for this one vector only.
+
+    `purpose` names the use of a sealed vector; one that is only tagged, because a mask hides it already, has none.
+    """
+
+    key: Secret
+    purpose: str = ""
+    context: bytes = b""
+
+    def read(self, payload: Payload, indices: range | None = None) -> Iterator[memoryview]:
+        """The plain bytes of every chunk, or of those of `indices`; each view is valid until the next. Raises CannotOpen."""
+        if self.purpose:
+            return open_stream(self.key, payload, purpose=self.purpose, context=self.context, indices=indices)
+        return check_stream(self.key, payload, indices=indices)
+
+
+class RunningSum(Protocol):
+    """What a server does with its sum."""
+
+    @property
+    def ring(self) -> Ring: ...
+
+    @property
+    def words(self) -> Words:
+        """The sum as it is now, whole: not to be changed, and not to be kept over the next addition."""
+
+    def add(self, opening: Opening, payload: Payload, sign: int = 1) -> None:
+        """Add a vector, or take it away. Raises CannotOpen, and then nothing has changed."""
+
+    def apply(self, masks: Sequence[Mask]) -> None:
+        """Add every keystream, or take it away."""
+
+
+Tallies = Callable[[Ring, int], RunningSum]
+"""`tallies(ring, length)` gives a sum of so many words, all zero."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """The sum in this process: one vector of memory, whatever the number of clients."""
+
+    ring: Ring
+    words: Words
+
+    @classmethod
+    def zero(cls, ring: Ring, length: int) -> Tally:
+        return cls(ring, np.zeros(length, ring.dtype))
+
+    def add(self, opening: Opening, payload: Payload, sign: int = 1) -> None:
+        self.add_chunks(opening, payload, range(chunk_count(payload.size)), sign)
+
+    def add_chunks(self, opening: Opening, payload: Payload, chunks: range, sign: int) -> None:
+        """Add some chunks of a vector, of which the first belongs at word 0. Raises CannotOpen, and then nothing has changed."""
+        added = list[int]()
+
+        def work(part: range) -> None:
+            indices = chunks[part.start : part.stop]
+            for index, chunk in zip(indices, opening.read(payload, indices), strict=True):
+                self._combine(index - chunks.start, chunk, sign)
+                added.append(index)
+
+        try:
+            spread(work, len(chunks))
+        except CannotOpen:
+            for index in added:
+                self._combine(index - chunks.start, next(opening.read(payload, range(index, index + 1))), -sign)
+            raise
+
+    def apply(self, masks: Sequence[Mask]) -> None:
+        combine(masks, self.words, self.ring)
+
+    def _combine(self, index: int, chunk: memoryview, sign: int) -> None:
+        words, start = self.ring.unpack(chunk, len(chunk) * 8 // self.ring.bits), index * words_in_a_chunk(self.ring)
+        into = self.ring.add_into if sign > 0 else self.ring.sub_into
+        into(self.words[start : start + len(words)], words)
+
+    def __repr__(self) -> str:
+        return f"Tally({len(self.words)} words of {self.ring.bits} bits)"
+
+
+def words_in_a_chunk(ring: Ring) -> int:
+    """Words of a full chunk: ranges that begin at multiples of it need no chunk twice."""
+    return PLAIN * 8 // ring.bits
