@@ -23,20 +23,18 @@ from secagg.crypto.agree import AgreementKey
 from secagg.crypto.derive import derive
 from secagg.crypto.pairs import Agreeing, cut, join, open_box, seal_box
 from secagg.endpoint import Endpoint
-from secagg.envelope import pack
-from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError, PeerError, SessionAborted, UnexpectedMessage
+from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError, SessionAborted, UnexpectedMessage
 from secagg.ledger import Ledger
 from secagg.math import field, shamir
 from secagg.policy import Floors, Policy
 from secagg.roles import Sum, Vector
 from secagg.round import Input, Round, open_round, sign_round
 from secagg.tally import Mask, Tally
-from secagg.testing.conformance import body_of
 from secagg.testing.consortium import Consortium
 from secagg.testing.entropy import InsecureEntropy
 from secagg.testing.table import NOW, Table, terms
 from secagg.types import PartyId, Secret
-from tests.unit.pairwise.rig import PLAN, VALUES, changing, crowd, lay, lose, refusals, vectors_of
+from tests.unit.pairwise.rig import PLAN, VALUES, changing, crowd, lay, lose, vectors_of
 from tests.unit.pairwise.stage import Stage, blank
 
 
@@ -232,22 +230,6 @@ def test_keys_put_in_the_place_of_others_are_refused(parties: Consortium, weak: 
         in_the_middle(parties)
 
 
-def test_an_advert_of_another_round_is_refused(parties: Consortium, weak: pytest.MonkeyPatch) -> None:
-    """Signatures are over rd: a key that leaked later cannot be brought back under its owner's name."""
-
-    def replayed() -> set[tuple[str, str]]:
-        old = Stage.of(parties, round=1).clients[0].start()[0].message
-        assert isinstance(old, Advert)
-        table = lay(parties, of=terms(values=VALUES, round=2))
-        changing(parties, table, Advert, lambda message: Advert(old.record), by=[0])
-        table.play(vectors_of(parties))
-        return refusals(table)
-
-    assert ("coordinator", "PW-S1") in replayed()
-    weak.setattr("protocols.pairwise.records._statement", lambda ctx, name, unsigned: b"pairwise/record" + name.encode() + unsigned)
-    assert ("coordinator", "PW-S1") not in replayed(), "without rd in what is signed, an old advert is taken"
-
-
 # --- masks of two rounds --------------------------------------------------------------------------------------------------------
 
 
@@ -303,13 +285,13 @@ def test_a_floor_is_not_reached_by_many_clients_of_one_organisation(weak: pytest
     assert isinstance(table.play(vectors_of(sybils)), SessionAborted), "the steps count organisations themselves"
 
 
-def differenced(parties: Consortium) -> Vector:
-    """Two attempts of one round, the second without client 0: the difference of the two sums is its update."""
+def differenced(parties: Consortium, again: dict[str, Any]) -> Vector:
+    """Two sums over one model, the second without client 0: the difference is its update."""
     ledgers = {me.party: Ledger() for me in (parties.coordinator, *parties.clients)}
     given, sums = vectors_of(parties), []
-    for attempt in (1, 2):
-        table = lay(parties, of=terms(values=VALUES, attempt=attempt), ledgers=ledgers, seed=attempt)
-        if attempt == 2:
+    for number, of in enumerate((terms(values=VALUES), terms(values=VALUES, **again))):
+        table = lay(parties, of=of, ledgers=ledgers, seed=number)
+        if number == 1:
             changing(parties, table, Masked, lose, by=[0])
         outcome = table.play(given)
         if isinstance(outcome, SessionAborted):
@@ -318,13 +300,16 @@ def differenced(parties: Consortium) -> Vector:
     return sums[0] - sums[1]
 
 
-def test_two_attempts_of_a_round_do_not_uncover_the_client_between_them(parties: Consortium, weak: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("again", [{"attempt": 2}, {"round": 2}, {"task": "another"}], ids=["attempt", "round", "task"])
+def test_two_sums_over_one_model_do_not_uncover_the_client_between_them(
+    parties: Consortium, weak: pytest.MonkeyPatch, again: dict[str, Any]
+) -> None:
     weak.setattr(Ledger, "release", lambda *arguments, **named: None)
     genuine = vectors_of(parties)[parties.clients[0].party]
-    assert np.array_equal(differenced(parties), genuine), "without the rule the difference is one update"
+    assert np.array_equal(differenced(parties, again), genuine), "without the rule the difference is one update"
     weak.undo()
     with pytest.raises(SessionAborted, match="RD-C10"):
-        differenced(parties)
+        differenced(parties, again)
 
 
 def cut_in_two(run: int) -> tuple[Vector, int]:
@@ -457,96 +442,6 @@ def test_a_drop_outs_late_vector_stays_masked(parties: Consortium, weak: pytest.
     assert np.array_equal(read, genuine), "with the other kind of share too, the late vector is read"
     read, genuine = kept_for_later(leaking=False)
     assert not np.isin(genuine, read).any()
-
-
-# --- replay, reflection ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_message_of_another_round_party_or_slot_is_refused(parties: Consortium) -> None:
-    old = lay(parties, of=terms(values=VALUES, round=1))
-    old.play(vectors_of(parties))
-    table = lay(parties, of=terms(values=VALUES, round=2))
-    hub, first = parties.coordinator.party, parties.clients[0].party
-    table.endpoints[hub].start()
-    table.endpoints[first].start()
-    for packet in old.heard:
-        with pytest.raises(PeerError, match="replayed or late"):
-            table.endpoints[packet.header.recipient].receive(packet)
-    advert = next(packet for packet in old.heard if packet.header.kind == Advert.KIND)
-    with pytest.raises(UnexpectedMessage, match="reached"):
-        old.endpoints[first].receive(advert)
-
-
-def test_the_same_upload_again_is_not_added_twice_and_another_is_refused(parties: Consortium) -> None:
-    table = lay(parties)
-    table.fault = lambda packet: [packet, packet]
-    outcome = table.play(vectors_of(parties))
-    assert isinstance(outcome, Sum)
-    assert np.array_equal(outcome.vector, sum(vectors_of(parties).values()))
-    hub, me = parties.coordinator.party, parties.clients[0]
-    uploaded = next(packet for packet in table.heard if packet.header.kind == Masked.KIND and packet.header.sender == me.party)
-    other = replace(Masked.from_wire(body_of(uploaded), uploaded.payload), commitment=bytes(32))
-    with pytest.raises(InvalidMessage, match="EV-C5"):
-        table.endpoints[hub].receive(pack(me, table.opened.ctx, hub, other))
-
-
-# --- what the wire shows --------------------------------------------------------------------------------------------------------
-
-
-def byte_bias(words: Vector) -> float:
-    """How far the worst of the four byte positions is from uniform: chi-squared over 256 values, in standard deviations."""
-    worst = 0.0
-    for position in range(4):
-        counts = np.bincount(words.view(np.uint8)[position::4], minlength=256)
-        expected = len(words) / 256
-        worst = max(worst, float(((counts - expected) ** 2 / expected).sum() - 255) / np.sqrt(2 * 255))
-    return worst
-
-
-def masked_words(parties: Consortium, vector: Vector, seed: str) -> Vector:
-    """One client's upload as the server reads it."""
-    opened = sign_round(PLAN.describe(terms(values=len(vector) - 2), parties.roster), parties.coordinator)
-    params = Params.of(opened)
-    server = Server(params, opened, parties.coordinator, ledger=Ledger(), entropy=InsecureEntropy(seed))
-    stage = Stage(parties, params, opened, [], server, {})
-    stage.clients = [Client(params, opened.ctx, me, ledger=Ledger(), entropy=InsecureEntropy(seed + me.party)) for me in parties.clients]
-    said = [stage.give(place, client.start()) for place, client in enumerate(stage.clients)][-1]
-    inboxes = [stage.tell(item) for item in said][-1]
-    stage.clients[0].contribute(vector, version=0)
-    message = stage.clients[0].receive(params.server, inboxes[0].message)[0].message
-    assert isinstance(message, Masked)
-    sid = stage.server.state.session.sid  # type: ignore[union-attr]
-    context = upload_context(opened.ctx, sid, params.clients[0])
-    tally = Tally.zero(params.ring, params.length)
-    tally.add(
-        opening_of(parties.coordinator.opening.open(message.sealed, purpose="pairwise/upload", context=context), context), message.payload
-    )
-    return tally.words
-
-
-def test_a_masked_vector_is_uniform_whatever_it_hides(parties: Consortium) -> None:
-    small = np.arange(20_002, dtype=np.uint32) % 7
-    float_masks = np.random.default_rng(0).normal(0, 1000, len(small)).astype(np.int64).astype(np.uint32)
-    assert byte_bias(small + float_masks) > 50, "a float mask leaves the high bytes 00 or ff"
-    words = masked_words(parties, small, "uniform")
-    assert byte_bias(words) < 5
-    for bits in (1, 3, 7):
-        assert abs(np.corrcoef(words & bits, small & bits)[0, 1]) < 5 / np.sqrt(len(small)), "the low bits say nothing of the input"
-
-
-def test_nothing_on_the_wire_depends_on_the_weight_or_the_vector(parties: Consortium) -> None:
-    sizes = []
-    for value in (0, 4096):
-        table = lay(parties)
-        table.play({name: np.full(VALUES + 2, value, np.uint32) for name in vectors_of(parties)})
-        sizes.append(sorted((packet.header.kind, len(packet.envelope), packet.header.payload_size) for packet in table.heard))
-    kinds = {kind for kind, _, _ in sizes[0]} - {Reveal.KIND}
-    assert [entry for entry in sizes[0] if entry[0] in kinds] == [entry for entry in sizes[1] if entry[0] in kinds]
-
-
-def test_a_ring_that_a_sum_could_wrap_is_refused() -> None:
-    with pytest.raises(ConfigError, match="ring_bits=48"):
-        pairwise.Plan(clients=20, ring_bits=32)
 
 
 def test_secrets_are_gone_from_a_client_that_is_done(parties: Consortium) -> None:

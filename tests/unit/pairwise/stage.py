@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from protocols import pairwise
 from protocols.pairwise import reveal
 from protocols.pairwise.client import Client, pair_mask, upload_context
 from protocols.pairwise.mask import mask_seed, opening_of, pair_sign, self_mask
-from protocols.pairwise.messages import Agreement, Masked, Reveal, Survivors
+from protocols.pairwise.messages import Agreement, Masked, Reveal, Shares, Survivors
 from protocols.pairwise.params import Params
 from protocols.pairwise.records import bitmap
 from protocols.pairwise.server import Confirming, Server
@@ -38,10 +38,13 @@ class Stage:
     clients: list[Client]
     server: Server
     uploads: dict[int, Masked]
+    boxes: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, parties: Consortium, plan: pairwise.Plan = PLAN, *, seed: str = "stage", round: int = 1, **changes: Any) -> Stage:
-        opened = sign_round(plan.describe(terms(values=VALUES, round=round), parties.roster), parties.coordinator)
+    def of(
+        cls, parties: Consortium, plan: pairwise.Plan = PLAN, *, seed: str = "stage", round: int = 1, attempt: int = 1, **changes: Any
+    ) -> Stage:
+        opened = sign_round(plan.describe(terms(values=VALUES, round=round, attempt=attempt), parties.roster), parties.coordinator)
         params = replace(Params.of(opened), **changes)
         clients = [Client(params, opened.ctx, me, ledger=Ledger(), entropy=InsecureEntropy(f"{seed}{me.party}")) for me in parties.clients]
         server = Server(params, opened, parties.coordinator, ledger=Ledger(), entropy=InsecureEntropy(seed))
@@ -50,8 +53,7 @@ class Stage:
     def until_survivors(self, silent: Iterable[int] = (), adverts: list[Outgoing] | None = None) -> list[Outgoing]:
         """Play honestly until the server names the survivors; those who are silent send no vector. Gives its messages."""
         vectors, quiet = list(vectors_of(self.parties).values()), set(silent)
-        said = adverts or [self.give(place, client.start()) for place, client in enumerate(self.clients)][-1]
-        said = [self.tell(item) for item in said][-1]
+        said = self.until_inbox(adverts)
         for place, client in enumerate(self.clients):
             if place not in quiet:
                 client.contribute(vectors[place], version=0)
@@ -62,6 +64,17 @@ class Stage:
                 self.uploads[self.place(item)] = upload.message
                 said = self.give(self.place(item), [upload])
         return list(said) or list(self.server.expire())
+
+    def until_inbox(self, adverts: list[Outgoing] | None = None) -> list[Outgoing]:
+        """Play honestly until the server passes on the boxes. Gives its messages; `boxes` are what each client sealed."""
+        said = adverts or [self.give(place, client.start()) for place, client in enumerate(self.clients)][-1]
+        answers: list[Outgoing] = []
+        for item in said:
+            shares = self.clients[self.place(item)].receive(self.params.server, item.message)[0]
+            assert isinstance(shares.message, Shares)
+            self.boxes[self.place(item)] = shares.message.boxes
+            answers = self.give(self.place(item), [shares])
+        return answers
 
     def place(self, item: Outgoing) -> int:
         return self.params.clients.index(item.recipient)
@@ -129,6 +142,6 @@ class Stage:
         return tally.words
 
 
-def blank(stage: Stage, count: int) -> Agreement:
-    """An agreement with signatures that nobody made."""
-    return Agreement(bitmap(range(count), stage.params.size), (bytes(64),) * count)
+def blank(stage: Stage, count: int, signers: Sequence[int] | None = None) -> Agreement:
+    """An agreement of the first `count` clients, or of `signers`, with signatures that nobody made."""
+    return Agreement(bitmap(signers or range(count), stage.params.size), (bytes(64),) * count)
