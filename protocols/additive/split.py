@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from secagg.crypto.derive import derive, digest
-from secagg.crypto.expand import Stream
+from secagg.crypto.expand import SEGMENT, Stream
 from secagg.crypto.many import Lanes
 from secagg.crypto.stream import commitment, seal_stream
 from secagg.math.ring import Ring
@@ -54,15 +54,18 @@ def opening_of(secret: Secret, context: bytes) -> Opening:
 
 
 def seal_masked(vector: Vector, masks: list[Stream], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
-    """`vector` minus every mask, sealed, with its commitment. One pass: a chunk is masked, packed and sealed in cache."""
-    word, taken = ring.bits // 8, [(stream, -1) for stream in masks]
+    """`vector` minus every mask, sealed, with its commitment. One pass: a piece is masked, packed and sealed in the cache."""
+    word, lanes = ring.bits // 8, Lanes([(stream, -1) for stream in masks], ring)
 
     def fill(offset: int, buffer: memoryview) -> None:
         start, count = offset // word, len(buffer) // word
         words: Vector = np.frombuffer(buffer, ring.dtype) if ring.fills_word else np.empty(count, ring.dtype)
-        Lanes(taken, ring).combine_into(words, start, vector[start : start + count])
+        lanes.combine_into(words, start, vector[start : start + count])
         if not ring.fills_word:
             ring.pack_into(words, buffer)
 
-    sealed = Blob(seal_stream(_payload_key(key, context), fill, ring.packed_size(len(vector)), purpose=_PAYLOAD, context=context))
+    # Pieces end where the masks' segments do.
+    piece = ring.packed_size(2 * SEGMENT // ring.dtype.itemsize)
+    payload_key, size = _payload_key(key, context), ring.packed_size(len(vector))
+    sealed = Blob(seal_stream(payload_key, fill, size, purpose=_PAYLOAD, context=context, piece=piece))
     return sealed, commitment(sealed)

@@ -64,13 +64,13 @@ def opening_of(key: Secret, context: bytes) -> Opening:
 
 def tag_masked(vector: Vector, masks: Sequence[Mask], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
     """`vector` under every mask, with tags, and the commitment to it. One pass: a chunk is masked, packed and tagged in the cache."""
-    word = ring.bits // 8
+    word, lanes = ring.bits // 8, Lanes(masks, ring)
 
     def fill(offset: int, buffer: memoryview) -> None:
         start, count = offset // word, len(buffer) // word
         # A word that fills its machine word is masked where it will stay; others are packed first.
         words: Vector = np.frombuffer(buffer, ring.dtype) if ring.fills_word else np.empty(count, ring.dtype)
-        Lanes(masks, ring).combine_into(words, start, vector[start : start + count])
+        lanes.combine_into(words, start, vector[start : start + count])
         if not ring.fills_word:
             ring.pack_into(words, buffer)
 

@@ -7,6 +7,7 @@ stream's cipher is set up once for the whole run: what is left is the cipher's o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import local
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,23 +26,31 @@ class RingLike(Protocol):
     def reduce_into(self, words: Words) -> None: ...
 
 
-class Lanes:
-    """Many keystreams side by side, each with its sign, 1 or −1. Ranges that follow each other go on with the ciphers that are set up.
+class _Mine(local):
+    """What a thread has set up: its ciphers, the word that they make next, and its piece of keystream."""
 
-    One caller at a time: threads make one each.
+    def __init__(self) -> None:
+        self.readers: list[tuple[Reader, np.ufunc]] = []
+        self.at = -1
+        self.drawn = np.empty(SEGMENT + SPARE, np.uint8)
+
+
+class Lanes:
+    """Many keystreams side by side, each with its sign, 1 or −1. Ranges in order go on with the ciphers that a thread has set up.
+
+    Threads may use one Lanes at the same time.
 
     Raises:
         ConfigError: a sign is neither 1 nor −1.
     """
 
-    __slots__ = ("_at", "_readers", "_ring", "_streams")
+    __slots__ = ("_mine", "_ring", "_streams")
 
     def __init__(self, streams: Sequence[tuple[Stream, int]], ring: RingLike) -> None:
         if any(sign not in (1, -1) for _, sign in streams):
             raise ConfigError("a keystream is added or taken away: its sign is 1 or -1")
         self._streams, self._ring = streams, ring
-        self._readers: list[tuple[Reader, np.ufunc]] = []
-        self._at = -1
+        self._mine = _Mine()
 
     def combine_into(self, words: Words, offset_words: int = 0, source: Words | None = None) -> None:
         """`words` ± every stream modulo the ring, in place, as `Stream.add_into` one after another would; word 0 takes word `offset_words`.
@@ -56,26 +65,27 @@ class Lanes:
         dtype = self._ring.dtype
         if words.dtype != dtype or words.ndim != 1 or (source is not None and (source.dtype != dtype or source.shape != words.shape)):
             raise ConfigError(f"{words.ndim}-dimensional {words.dtype}: a vector of {dtype} expected")
-        if offset_words != self._at:
-            self._seek(offset_words * dtype.itemsize, words.nbytes)
-        drawn, at = np.empty(SEGMENT + SPARE, np.uint8), 0
+        mine = self._mine
+        if offset_words != mine.at:
+            mine.readers = self._seek(offset_words * dtype.itemsize, words.nbytes)
+        drawn, at = mine.drawn, 0
         while at < words.size:
             # A piece ends where the streams' segment does.
             left = SEGMENT - (offset_words + at) * dtype.itemsize % SEGMENT
             part = words[at : at + left // dtype.itemsize]
             taken = drawn[: part.nbytes].view(dtype)
             before = part if source is None else source[at : at + part.size]
-            for reader, combine in self._readers:
+            for reader, combine in mine.readers:
                 reader.read(drawn.data, part.nbytes)
                 before = combine(before, taken, out=part)
             if before is not part:
                 np.copyto(part, before)
             self._ring.reduce_into(part)
             at += part.size
-        self._at = offset_words + words.size
+        mine.at = offset_words + words.size
 
-    def _seek(self, offset: int, length: int) -> None:
-        self._readers = [(stream.reader(offset, length), np.add if sign == 1 else np.subtract) for stream, sign in self._streams]
+    def _seek(self, offset: int, length: int) -> list[tuple[Reader, np.ufunc]]:
+        return [(stream.reader(offset, length), np.add if sign == 1 else np.subtract) for stream, sign in self._streams]
 
 
 _PIECE = 8 * SEGMENT

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from secagg.buffers import borrow
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.stream import PLAIN, TAG, _nonce, sealed_size
 from secagg.payload import CHUNK, Payload, chunk_count
@@ -23,7 +23,7 @@ from secagg.types import Secret
 
 def tag_stream(key: Secret, fill: Callable[[int, memoryview], None], size: int) -> memoryview:
     """`size` bytes with their tags. `fill(offset, buffer)` writes one chunk where it will stay; threads share the chunks."""
-    view = memoryview(np.empty(sealed_size(size), np.uint8))  # type: ignore[arg-type]  # as in `seal_stream`
+    view = borrow(sealed_size(size))
     count = chunk_count(len(view))
 
     def tag(indices: range) -> None:

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import sqrt
+from math import hypot, sqrt
 from operator import attrgetter, index
 
 import numpy as np
@@ -35,6 +35,8 @@ __all__ = ["Decoded", "Encoding", "Quantiser", "Update"]
 
 _CUT_FAILURE = -20.0
 _BOUND_FAILURE = -40.0
+_NEAR = 2.0**-10
+"""Norms are measured, and values scaled and rotated, with a smaller relative error than this."""
 _LEAST = 8
 """Spans that are worth a thread of their own."""
 
@@ -207,7 +209,7 @@ class Update:
     leave that unchanged until the last span is written.
     """
 
-    __slots__ = ("_coins", "_gains", "_quantiser", "_rounding", "_vector", "_weight", "clipped", "norms")
+    __slots__ = ("_coins", "_gains", "_quantiser", "_rounding", "_vector", "_weight", "_within", "clipped", "norms")
 
     def __init__(self, quantiser: Quantiser, vector: Floats, weight: int, lengths: tuple[float, ...], coins: Stream) -> None:
         clips = quantiser.clips
@@ -215,6 +217,9 @@ class Update:
         shrinks = [min(1.0, clip / length * (1 - MARGIN)) if length else 1.0 for clip, length in zip(clips, lengths, strict=True)]
         self.norms = lengths
         self.clipped = any(length > clip for clip, length in zip(clips, lengths, strict=True))
+        # No coordinate is longer than its vector: where that is well within the range, none need be looked at. Groups are rotated together.
+        parts = [length * shrink / reach for length, shrink, reach in zip(lengths, shrinks, quantiser.ranges, strict=True)]
+        self._within = (hypot(*parts) if quantiser.rotation else max(parts)) < 1 - _NEAR
         self._quantiser, self._vector, self._weight, self._coins = quantiser, vector, weight, coins
         self._rounding = FixedPoint(limit, wide=quantiser.wide)
         scale = float(limit * self._rounding.scale)
@@ -258,7 +263,7 @@ class Update:
                 np.multiply(self._vector[low:high], self._gains[group], out=floats[low - start : high - start])
             if quantiser.rotation:
                 quantiser.rotation.forward(span, floats, scratch.spare)
-            self._rounding.round_into(out[:values], floats, self._coins, start, ring=quantiser.ring, scratch=scratch)
+            self._rounding.round_into(out[:values], floats, self._coins, start, ring=quantiser.ring, scratch=scratch, within=self._within)
         if stop > quantiser.size:
             out[values:] = (1, self._weight)
 

@@ -42,9 +42,10 @@ class FixedPoint:
         self.scale = 1 << self._fraction
         self._most = _float32_below(limit * self.scale)
 
-    def round_into(self, out: Words, scaled: Floats, coins: Stream, first: int, *, ring: Ring, scratch: Scratch) -> None:
-        """Write ring words for `scaled` (which is overwritten); word i takes coin `first` + i."""
-        np.clip(scaled, -self._most, self._most, out=scaled)
+    def round_into(self, out: Words, scaled: Floats, coins: Stream, first: int, *, ring: Ring, scratch: Scratch, within: bool) -> None:
+        """Write ring words for `scaled` (which is overwritten); word i takes coin `first` + i. `within`: no value is beyond the limit."""
+        if not within:
+            np.clip(scaled, -self._most, self._most, out=scaled)
         integers = scratch.integers(out)
         np.copyto(integers, scaled, casting="unsafe")
         drawn = scratch.coins[: len(out)]

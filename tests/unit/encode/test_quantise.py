@@ -252,3 +252,25 @@ def test_encodings_of_the_same_vector_differ_in_their_coins():
     q = quantiser(1000, bits=4)
     one, two = (q.encode(update(1000), entropy=InsecureEntropy(seed)) for seed in (1, 2))
     assert not np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("numbers", [{}, {"rotation": True}, {"value_clip": 0.3}, {"rotation": True, "value_clip": 0.3}])
+@pytest.mark.parametrize("length", [0.0, 1e-6, 0.29, 0.2999, 0.3001, 0.99, 0.9995, 1.0, 1.0000001, 7.0])
+def test_what_needs_no_look_for_coordinates_beyond_the_range_is_encoded_as_if_it_were_looked_at(numbers, length):
+    q, spike = quantiser(3000, **numbers), np.zeros(3000, np.float32)
+    spike[1234] = length  # all of its length in one coordinate
+    for vector in (spike, -spike, update(3000, length)):
+        prepared = q.prepare(vector, entropy=InsecureEntropy("same"))
+        words = prepared.encoded()
+        prepared._within = False
+        assert np.array_equal(words, prepared.encoded())
+
+
+def test_groups_that_are_rotated_together_are_as_long_as_all_of_them():
+    layout = Layout.of({"a": np.zeros(500, np.float32), "b": np.zeros(500, np.float32)}, groups={"b": "head"})
+    q = Quantiser(Encoding(max_parties=3, clip=(1.0, 1.0), rotation=True), layout, RD)
+    reach = q.ranges[0]
+    vector = np.concatenate([update(500, 0.9 * reach), update(500, 0.9 * reach)])
+    prepared = q.prepare(vector, entropy=InsecureEntropy(1))
+    assert not prepared._within, "each group is within the range, both together are not"
+    assert q.prepare(vector * np.float32(0.5), entropy=InsecureEntropy(1))._within
