@@ -30,6 +30,9 @@ def demo(
     peer: Annotated[
         bool, typer.Option("--peer", help="Peer mode: every company runs an aggregator beside its client, and the hub has none.")
     ] = False,
+    sanitise: Annotated[
+        bool, typer.Option("--sanitise/--no-sanitise", help="Take personal values out of the captions before training on them.")
+    ] = True,
     lang: Annotated[str, typer.Option(help="Language of the output and the report: en or zh.")] = "en",
     as_json: Json = False,
 ) -> None:
@@ -40,7 +43,7 @@ def demo(
     from secagg.demo.words import Words
 
     output, words = begin(as_json), Words.of(lang)
-    options = Options(out=out, task=task, data=data, protocol=protocol, rounds=rounds, seed=seed, quick=quick, peer=peer)
+    options = Options(out=out, task=task, data=data, protocol=protocol, rounds=rounds, seed=seed, quick=quick, peer=peer, sanitise=sanitise)
     console = Console(stderr=as_json, markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
         console.width = 160  # a log keeps long lines whole

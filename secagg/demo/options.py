@@ -57,6 +57,8 @@ class Options:
     seed: int = 0
     quick: bool = False
     peer: bool = False
+    sanitise: bool = True
+    """Whether captions pass the sanitiser before training."""
 
     def __post_init__(self) -> None:
         check_task(self.task, str(self.data) if self.data else None)

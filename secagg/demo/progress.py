@@ -9,7 +9,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from secagg.demo.record import FEDERATED, POOLED, Cost, Results, RoundRecord
+from secagg.demo.record import FEDERATED, POOLED, Cleaned, Cost, Results, RoundRecord
 from secagg.demo.words import Words
 
 _BAR = 24
@@ -34,6 +34,12 @@ class Progress:
     def begin(self, rounds: int, metrics: Sequence[str]) -> None:
         """The parties are there."""
         self._rounds, self._metric = rounds, self._words.name(metrics[0])
+
+    def cleaned(self, done: Cleaned) -> None:
+        """A company's captions are ready to be trained on."""
+        key = "live.cleaned" if done.audit else "live.raw"
+        numbers = {"captions": count(done.captions), "findings": count(cleaned_findings(done)), "left": count(done.left)}
+        self._console.print(Text("  " + self._words(key, company=self._words.name(done.company), **numbers)))
 
     def opened(self, done: RoundRecord, score: float) -> None:
         """A secure round was opened and its model scored."""
@@ -137,6 +143,11 @@ def criterion_sentence(results: Results, number: int, words: Words) -> str:
 def limits(results: Results, words: Words) -> list[str]:
     """What the numbers do not show: the task's own sentences, and those of any trial on one machine."""
     return [*results.cannot_claim, *(words(f"limits.{name}") for name in ("one_machine", "honest_aggregator", "no_dp"))]
+
+
+def cleaned_findings(done: Cleaned) -> int:
+    """Values that the sanitiser replaced in one company's captions."""
+    return sum(row.findings for row in done.audit.entities) if done.audit else 0
 
 
 def _scores(results: Results, variant: str, words: Words, progress: Progress) -> Table:

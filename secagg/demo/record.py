@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from secagg.filters.audit import Report as AuditReport
+
 FEDERATED, POOLED, BASE = "federated", "pooled", "base"
 """Names of the models beside the companies' own."""
 
@@ -26,6 +28,7 @@ class Setting(_Record):
     steps: int = Field(description="optimiser steps of one company in one round")
     seed: int
     quick: bool = Field(description="a short run: shows that everything works, is not judged")
+    sanitised: bool = Field(description="captions passed the sanitiser before training, which is the default")
     peer: bool = Field(description="every company ran an aggregator beside its client")
     aggregators: tuple[str, ...] = Field(
         description="parties that held a share, the leader first; in ckks the key holder; none in pairwise"
@@ -110,6 +113,18 @@ class Cost(_Record):
         return self.secure_bytes / self.plain_bytes
 
 
+class Cleaned(_Record):
+    """What stood in one company's captions and what the sanitiser did before training: counts, and nothing that was found."""
+
+    company: str
+    variant: str
+    captions: int
+    planted: dict[str, int] = Field(description="entity to values that the demo had planted in the captions")
+    found: dict[str, int] = Field(description="entity to planted values that lay wholly inside a finding")
+    left: int = Field(description="planted values that still stand in the captions trained on")
+    audit: AuditReport | None = Field(description="the sanitiser's own report; none where it was turned off")
+
+
 class Histogram(_Record):
     """Counts in equal bins from `low` to `high`."""
 
@@ -180,6 +195,7 @@ class Results(_Record):
     variants: tuple[str, ...]
     models: tuple[Model, ...]
     rounds: tuple[RoundRecord, ...]
+    cleaned: tuple[Cleaned, ...] = Field(description="one for each company, of the first variant")
     costs: tuple[Cost, ...]
     views: tuple[View, ...]
     examples: tuple[Example, ...]

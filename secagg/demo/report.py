@@ -11,7 +11,7 @@ from markupsafe import Markup
 from secagg.demo import figures
 from secagg.demo.figures import Line
 from secagg.demo.progress import clock, count, criterion_sentence, limits, size
-from secagg.demo.record import FEDERATED, POOLED, Answer, Example, Model, Results, View, median
+from secagg.demo.record import FEDERATED, POOLED, Answer, Cleaned, Example, Model, Results, View, median
 from secagg.demo.words import TEMPLATES, Words
 
 _COMPANY_INKS = ("company-1", "company-2", "company-3")
@@ -101,6 +101,16 @@ class Page:
         thick = 2.6 if row.name == FEDERATED else 1.4
         label = self._words.name(row.name)
         return Line(label, self.ink(row.name), tuple((point.round, point.score) for point in row.curve), row.name == POOLED, thick)
+
+    def cleaned(self) -> list[tuple[str, Cleaned, list[tuple[str, int, int, int]]]]:
+        """(company, what was done, rows of (entity, planted, found of them, findings in all)), entities by name."""
+        found = []
+        for one in self._results.cleaned:
+            findings = {row.entity: row.findings for row in one.audit.entities} if one.audit else {}
+            entities = sorted({*one.planted, *findings})
+            rows = [(entity, one.planted.get(entity, 0), one.found.get(entity, 0), findings.get(entity, 0)) for entity in entities]
+            found.append((self._words.name(one.company), one, rows))
+        return found
 
     def cost_figures(self) -> Sequence[tuple[int, Markup]]:
         words = self._words

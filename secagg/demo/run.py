@@ -22,7 +22,7 @@ from secagg.demo.compare import load_update, mean_difference, view
 from secagg.demo.crew import Crew
 from secagg.demo.options import BESIDE_HUB, ELSEWHERE, HUB, JUDGE, POOL, Options
 from secagg.demo.progress import Progress
-from secagg.demo.record import BASE, FEDERATED, POOLED, Cost, Example, Model, Point, Results, RoundRecord, View
+from secagg.demo.record import BASE, FEDERATED, POOLED, Cleaned, Cost, Example, Model, Point, Results, RoundRecord, View
 from secagg.demo.setting import criteria, describe
 from secagg.demo.tap import ROUND, share_file
 from secagg.errors import ConfigError
@@ -59,6 +59,7 @@ class Demo:
         self._rounds: dict[tuple[str, int], RoundRecord] = {}
         self._curves: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
         self._views: list[View] = []
+        self._captions: list[Cleaned] = []
         self._roster: Roster
         self._facts: dict[str, Any] = {}
         self._aggregators: tuple[str, ...] = ()
@@ -80,6 +81,11 @@ class Demo:
                 self._progress.background(facts["model"], facts["variant"], facts["round"])
                 if facts["scored"]:
                     self._score(facts["model"], facts["variant"], facts["round"])
+
+    def _cleaned(self, gives: Mapping[str, Any]) -> None:
+        """A company has its captions ready, and says what was taken out of them."""
+        self._captions.append(Cleaned.model_validate(gives["cleaned"]))
+        self._progress.cleaned(self._captions[-1])
 
     def _make_keys(self) -> None:
         options = self._options
@@ -106,6 +112,7 @@ class Demo:
             "seed": options.seed,
             "steps": options.steps,
             "peer": options.peer,
+            "sanitise": options.sanitise,
             "plan": options.plan.to_json(),
             "watch": self._options.companies[0],
             "beside": [name for name in options.aggregators if name == BESIDE_HUB],
@@ -121,7 +128,7 @@ class Demo:
         for name, role in cast.items():
             self.crew.hire(name, role, facts)
         for company in self._options.companies:
-            self.crew.tell(company, "prepare", variant=options.variants[0])
+            self.crew.tell(company, "prepare", then=self._cleaned, variant=options.variants[0])
         self._facts = self.crew.ask(JUDGE, "begin")
         if tuple(self._facts["companies"]) != self._options.companies:
             raise ConfigError(
@@ -232,6 +239,7 @@ class Demo:
             variants=options.variants,
             models=models,
             rounds=rounds,
+            cleaned=tuple(sorted(self._captions, key=lambda one: options.companies.index(one.company))),
             costs=tuple(costs),
             views=tuple(self._views),
             examples=tuple(examples),

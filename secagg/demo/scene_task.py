@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from secagg.demo.captioner import LONGEST, load_base, with_adapter
 from secagg.demo.captions import COMPANIES, LANGUAGES, Record, caption, company_records, validation_scenes
+from secagg.demo.cleaning import Cleaning
 from secagg.demo.metrics import bleu4, is_right, rouge_l
+from secagg.demo.planted import plant
+from secagg.demo.record import Cleaned
 from secagg.demo.scenes import paint, to_png
 from secagg.demo.task import Line, Sample, Scores, State
 from secagg.demo.training import Lessons, Question, Recipe, answer, teach, to_pixels
@@ -19,19 +23,18 @@ CANNOT_CLAIM: tuple[str, ...] = (
     "The scenes are rendered and the model is tiny (0.2 million weights): nothing here says how well real pictures would be described.",
     "In the disjoint variant a company's captions speak of one aspect in three: alone it cannot pass 1/3 of the facts, but for guesses.",
     "In the overlap variant (60/20/20) a company alone has a third of the pictures and the training steps: part of the gain is just that.",
+    "The tiny vocabulary has no words for the planted values: the sanitiser is shown at work, not how well a large model would learn them.",
     "All data in one place gets as many training steps as the three companies together: federated averaging should stay below it.",
     "A secure sum makes no model better: the same rounds in plaintext give the same scores, up to the quantisation bound.",
     "One data set and one model were tried, and the recipe was chosen on seed 0: other seeds show the spread over scenes, not problems.",
 )
 
-Prepare = Callable[[list[Record]], list[Record]]
-
 
 class SceneTask:
     """Street scenes; see `secagg.demo.task.Task`.
 
-    `seed` draws the scenes of every company, the validation set and the initial adapter. `prepare` is what happens to a company's
-    records before it trains on them, in its own process: the place of a caption sanitiser.
+    `seed` draws the scenes of every company, the personal values planted in captions, the validation set and the initial adapter.
+    A company's captions pass the sanitiser before it trains on them, in its own process, unless `sanitise` is turned off.
     """
 
     name = "scenes"
@@ -39,8 +42,8 @@ class SceneTask:
     metrics = ("facts", "BLEU-4", "ROUGE-L")
     cannot_claim = CANNOT_CLAIM
 
-    def __init__(self, seed: int = 0, *, prepare: Prepare = list, recipe: Recipe | None = None) -> None:
-        self._seed, self._prepare, self._recipe = seed, prepare, recipe or Recipe()
+    def __init__(self, seed: int = 0, *, sanitise: bool = True, recipe: Recipe | None = None) -> None:
+        self._seed, self._cleaning, self._recipe = seed, Cleaning(sanitise=sanitise), recipe or Recipe()
         self._base, self._tokenizer = load_base()
         self._adapted = with_adapter(self._base, seed)
         self._base_hash = base_hash(self._adapted)
@@ -79,6 +82,9 @@ class SceneTask:
         """The same recipe and batch size on all pictures; `steps` is its own count, three times a company's for an equal budget."""
         return self._train(COMPANIES, variant, state, seed=(seed, round, len(COMPANIES)), steps=steps)
 
+    def cleaned(self, company: str, variant: str) -> Cleaned | None:
+        return self._cleaning.of(company, variant)
+
     def evaluate(self, state: State) -> Scores:
         """Ask for every aspect of every validation scene in both languages; see `secagg.demo.metrics` for the numbers."""
         questions = self._questions(len(self._scenes))
@@ -113,12 +119,18 @@ class SceneTask:
     def _lessons_of(self, companies: Sequence[str], variant: str) -> Lessons:
         key = ("+".join(companies), variant)
         if key not in self._lessons:
-            records = [record for company in companies for record in self._prepare(company_records(company, variant, self._seed))]
+            records = [record for company in companies for record in self._records(company, variant)]
             scenes = {record.scene: number for number, record in enumerate(records)}
             places = {scene: place for place, scene in enumerate(scenes)}
             questions = [(Question(places[record.scene], record.aspect, record.language), record.text) for record in records]
             self._lessons[key] = Lessons(self._tokenizer, [records[number].picture for number in scenes.values()], questions)
         return self._lessons[key]
+
+    def _records(self, company: str, variant: str) -> list[Record]:
+        """The captions as the company may train on them: values are planted in the raw ones, and the sanitiser takes them out."""
+        raw = company_records(company, variant, self._seed)
+        texts = self._cleaning.clean(company, variant, plant(raw, self._seed))
+        return [replace(record, text=text) for record, text in zip(raw, texts, strict=True)]
 
     def _questions(self, scenes: int) -> list[Question]:
         return [Question(scene, aspect, language) for scene in range(scenes) for aspect in COMPANIES for language in LANGUAGES]

@@ -26,6 +26,7 @@ def describe(options: Options, aggregators: tuple[str, ...], values: int) -> Set
         steps=options.steps,
         seed=options.seed,
         quick=options.quick,
+        sanitised=options.sanitise,
         peer=options.peer,
         aggregators=aggregators,
         values=values,

@@ -12,6 +12,7 @@ from secagg.demo.record import Results
 from secagg.demo.report import write
 from secagg.demo.run import run
 from secagg.demo.words import Words
+from secagg.filters import audit_page
 
 
 def show(options: Options, console: Console, words: Words) -> Results:
@@ -35,8 +36,16 @@ def show(options: Options, console: Console, words: Words) -> Results:
     print_results(console, results, words)
     data = options.out / "results.json"
     data.write_text(results.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    for one in results.cleaned:
+        if one.audit is not None:
+            (options.out / f"audit-{one.company}.html").write_text(audit_page.render(one.audit), encoding="utf-8")
     console.print()
     console.print(words("live.took", seconds=results.seconds))
-    for key, path in (("live.report", write(results, words, options.out)), ("live.results", data), ("live.logs", options.out / "logs")):
+    for key, path in (
+        ("live.report", write(results, words, options.out)),
+        ("live.results", data),
+        ("live.audits", options.out / "audit-*.html"),
+        ("live.logs", options.out / "logs"),
+    ):
         console.print(Text(words(key, path=path)))
     return results

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 if TYPE_CHECKING:
     import torch
 
+    from secagg.demo.record import Cleaned
+
 State: TypeAlias = "dict[str, torch.Tensor]"
 """An adapter as peft names it: tensor name to a copy of its values (never an alias of a live parameter)."""
 
@@ -110,6 +112,9 @@ class Task(Protocol):
 
     def train_pooled(self, variant: str, state: State, *, round: int, steps: int, seed: int) -> tuple[State, int]:
         """The same with the data of all companies in one place: what no company may do, as the upper comparison."""
+
+    def cleaned(self, company: str, variant: str) -> Cleaned | None:
+        """What was done to a company's captions before it trained on them; None if it has not yet."""
 
     def evaluate(self, state: State) -> Scores:
         """Score the base model with this adapter on the joint validation set, which all companies' aspects annotate."""

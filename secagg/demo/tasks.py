@@ -36,11 +36,11 @@ def companies_of(name: str, data: str | None, seed: int) -> tuple[str, ...]:
     return STREET
 
 
-def load_task(name: str, data: str | None, seed: int) -> Task:
-    """Build a task. Raises ConfigError; loads torch."""
+def load_task(name: str, data: str | None, seed: int, *, sanitise: bool) -> Task:
+    """Build a task, whose captions pass the sanitiser before training if `sanitise`. Raises ConfigError; loads torch."""
     check_task(name, data)
     if name == "text":
-        text: Task = import_module("secagg.demo.text_task").TextTask(Path(str(data)), seed)
+        text: Task = import_module("secagg.demo.text_task").TextTask(Path(str(data)), seed, sanitise=sanitise)
         return text
-    scenes: Task = import_module("secagg.demo.scene_task").SceneTask(seed)
+    scenes: Task = import_module("secagg.demo.scene_task").SceneTask(seed, sanitise=sanitise)
     return scenes

@@ -10,11 +10,15 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from textwrap import shorten
 
 import torch
 
+from secagg.demo.cleaning import Cleaning
+from secagg.demo.planted import Caption
+from secagg.demo.record import Cleaned
 from secagg.demo.task import VARIANTS, Line, Sample, Scores, State
 from secagg.demo.text_data import Report, read_reports
 from secagg.demo.text_model import DECAY, LEARNING_RATE, LONGEST, Classifier
@@ -26,6 +30,8 @@ from secagg.lora.state import peft_config
 class TextTask:
     """LoRA (r = 8, all linear maps of the upper two layers: 110,592 values) on all-MiniLM-L6-v2, trained on the CSV files of `folder`.
 
+    Reports pass the sanitiser before a model is trained on them, scored on them or shown them, unless `sanitise` is turned off.
+
     Raises:
         ConfigError: MiniLM is not installed, or the folder's files do not hold reports (`text_data`).
     """
@@ -33,8 +39,10 @@ class TextTask:
     name = "text"
     metrics: tuple[str, ...] = ("accuracy", "balanced accuracy")
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, *, sanitise: bool = True) -> None:
         self._reports = read_reports(folder, seed)
+        self._cleaning = Cleaning(sanitise=sanitise)
+        self._clean: dict[tuple[str, str], list[Report]] = {}
         self._classifier = Classifier(seed)
         self._base = base_hash(self._classifier.model)
         self._pooled: dict[str, tuple[State, int]] = {}
@@ -75,14 +83,14 @@ class TextTask:
     ) -> tuple[State, int]:
         """In the rounds all categories compete, for their names are agreed on; a company alone knows its own only, and is better so."""
         _check_variant(variant)
-        reports = self._reports.of(company, variant)
+        reports = self._cleaned(company, variant, self._reports.of(company, variant))
         names = tuple(sorted({report.category for report in reports})) if alone else self.categories
         return self._learn(reports, names, state, f"{company}/{variant}/{round}/{seed}", steps=steps, round=round)
 
     def train_pooled(self, variant: str, state: State, *, round: int, steps: int, seed: int) -> tuple[State, int]:
         """The pool is the same in both variants, for overlapping parts are parts of it: it is trained once."""
         _check_variant(variant)
-        pool = [report for reports in self._reports.training.values() for report in reports]
+        pool = self._cleaned("pool", "", [report for reports in self._reports.training.values() for report in reports])
         label = f"pooled/{round}/{seed}/{steps}/{adapter_digest(state).hex()}"
         if label not in self._pooled:
             self._pooled[label] = self._learn(pool, self.categories, state, label, steps=steps, round=round)
@@ -96,9 +104,21 @@ class TextTask:
         rate = LEARNING_RATE * DECAY**round
         return self._classifier.train(state, examples, names, steps=steps, rate=rate, generator=draw), len(reports)
 
+    def cleaned(self, company: str, variant: str) -> Cleaned | None:
+        return self._cleaning.of(company, variant)
+
+    def _cleaned(self, company: str, variant: str, reports: Sequence[Report]) -> list[Report]:
+        if (company, variant) not in self._clean:
+            texts = self._cleaning.clean(company, variant, [Caption(report.text) for report in reports])
+            self._clean[company, variant] = [replace(report, text=text) for report, text in zip(reports, texts, strict=True)]
+        return self._clean[company, variant]
+
+    def _test(self) -> list[Report]:
+        return self._cleaned("test", "", self._reports.test)
+
     def evaluate(self, state: State) -> Scores:
         """Accuracy over all reports, and its mean over categories, which frequent ones cannot carry alone."""
-        test = self._reports.test
+        test = self._test()
         answers = self._classifier.classify(state, [report.text for report in test], self.categories)
         right = [answer == report.category for answer, report in zip(answers, test, strict=True)]
         of_category = _means([report.category for report in test], right)
@@ -113,7 +133,7 @@ class TextTask:
         return [_sample(report, {model: said[place] for model, said in answers.items()}) for place, report in enumerate(chosen)]
 
     def _in_turn(self) -> list[Report]:
-        parts = [[report for report in self._reports.test if report.company == company] for company in self.companies]
+        parts = [[report for report in self._test() if report.company == company] for company in self.companies]
         return [part[place] for place in range(max(map(len, parts))) for part in parts if place < len(part)]
 
 

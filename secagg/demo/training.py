@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast, VisionEncoderDecoderModel
 from transformers.modeling_outputs import BaseModelOutput
 
+from secagg.demo.captioner import LONGEST
 from secagg.demo.captions import join
 from secagg.demo.scenes import Picture
 
@@ -51,12 +52,16 @@ class Lessons:
     def __init__(self, tokenizer: PreTrainedTokenizerFast, pictures: Sequence[Picture], captions: Iterable[tuple[Question, str]]) -> None:
         questions, texts = zip(*captions, strict=True)
         rows = [f"{question.prompt} {text} </s>" for question, text in zip(questions, texts, strict=True)]
-        ids: torch.Tensor = tokenizer(rows, padding=True, return_tensors="pt", return_token_type_ids=False)["input_ids"]
+        ids: torch.Tensor = tokenizer(
+            rows, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt", return_token_type_ids=False
+        )["input_ids"]
         self.pixels = to_pixels(pictures)
         self.captions = len(texts)
         self.inputs = ids[:, :-1]
         self.targets = ids[:, 1:].masked_fill(ids[:, 1:] == tokenizer.pad_token_id, IGNORED)
         self.targets[:, :2] = IGNORED
+        # A caption is learned up to the first word that the model has no token for: a note behind it, or what the sanitiser left of it.
+        self.targets[(ids[:, 1:] == tokenizer.unk_token_id).cumsum(1) > 0] = IGNORED
         seats = np.array([question.picture for question in questions])
         self._rows = [torch.from_numpy(np.flatnonzero(seats == picture)) for picture in range(len(pictures))]
 

@@ -17,7 +17,7 @@ pytest.importorskip("matplotlib")
 
 RECORDED = Path(__file__).parent / "recorded.json"
 VOID = {"meta", "img", "br", "link", "use"}
-SECTIONS = ("criteria", "flow", "scores", "examples", "view", "mean", "cost", "receipts", "limits", "setting")
+SECTIONS = ("criteria", "flow", "scores", "examples", "cleaning", "view", "mean", "cost", "receipts", "limits", "setting")
 
 
 class Page(HTMLParser):
@@ -153,6 +153,23 @@ def test_score_tables_say_what_the_json_says(english, results):
             numbers = [f"{model.scores[metric]:.3f}" for metric in results.metrics]
             numbers += [f"{model.by_company[company]:.3f}" for company in results.companies]
             assert any([cell.strip() for cell in row[1:]] == numbers for row in rows), model.name
+
+
+def test_the_report_says_of_every_planted_value_whether_it_was_found(english, results):
+    rows = [[cell.strip() for cell in row] for row in Page(english.split('id="cleaning"')[1].split("</section>")[0]).rows]
+    assert len(results.cleaned) == len(results.companies)
+    for done in results.cleaned:
+        assert f"{done.captions:,} captions, {sum(done.planted.values())} planted values, {done.left} of them" in english
+        for entity, planted in done.planted.items():
+            assert [entity, str(planted), str(done.found[entity])] in [row[:3] for row in rows]
+
+
+def test_a_run_without_the_sanitiser_says_so(results):
+    setting = results.setting.model_copy(update={"sanitised": False})
+    raw = tuple(one.model_copy(update={"audit": None, "found": {}, "left": sum(one.planted.values())}) for one in results.cleaned)
+    page = render(results.model_copy(update={"setting": setting, "cleaned": raw}), Words.of("en"))
+    assert "The sanitiser was turned off" in page
+    assert Page(page).open == []
 
 
 def test_cost_table_says_what_the_json_says(english, results):

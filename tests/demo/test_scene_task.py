@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from secagg.demo.captioner import ASSETS, INSTRUCTIONS, LONGEST, PINNED, load_base, with_adapter
-from secagg.demo.captions import COMPANIES, LANGUAGES, Record, every_caption, join, tokens
+from secagg.demo.captions import COMPANIES, LANGUAGES, company_records, every_caption, join, tokens
+from secagg.demo.cleaning import Cleaning
+from secagg.demo.planted import plant
 from secagg.demo.reference import federate
 from secagg.demo.scene_task import SceneTask
 from secagg.demo.shapes import every_sentence
@@ -178,19 +179,25 @@ def test_unknown_companies_and_variants_are_refused(task: SceneTask) -> None:
         task.train("energy", "both", task.initial_state(), round=0, steps=1, seed=0)
 
 
-def test_records_pass_through_prepare_before_training_and_only_there() -> None:
-    seen: list[str] = []
-
-    def prepare(records: list[Record]) -> list[Record]:
-        seen.extend(record.id for record in records)
-        return [replace(record, text=record.text.replace("燃气表", "阀门")) for record in records if not record.id.endswith("-0000-en")]
-
-    task = SceneTask(0, prepare=prepare)
+def test_captions_are_sanitised_before_training_and_only_there() -> None:
+    task = SceneTask(0)
     task.evaluate(task.initial_state())
-    assert seen == []
+    assert task.cleaned("energy", "disjoint") is None
     _, examples = task.train("energy", "disjoint", task.initial_state(), round=0, steps=1, seed=0)
-    assert len(seen) == 1680
-    assert examples == 1679
+    done = task.cleaned("energy", "disjoint")
+    assert done is not None
+    assert done.audit is not None
+    assert done.captions == done.audit.captions == examples == 1680
+    assert sum(done.planted.values()) > 100
+    assert done.left <= 0.02 * sum(done.planted.values())
+
+
+def test_what_is_trained_on_holds_planted_values_only_where_the_sanitiser_is_off() -> None:
+    raw = plant(company_records("urban", "disjoint", 0), 0)
+    values = [one.text[value.start : value.end] for one in raw for value in one.values if value.entity != "NAME"]
+    for sanitise in (False, True):
+        trained = "\n".join(Cleaning(sanitise=sanitise).clean("urban", "disjoint", raw))
+        assert sum(value in trained for value in values) == (0 if sanitise else len(values))
 
 
 # ------------------------------------------------------------------------------------------------- what is learned

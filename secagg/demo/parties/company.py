@@ -36,13 +36,15 @@ class Company:
         self._desk, facts = desk, desk.facts
         self.name = desk.name
         self._work, self._seed, self._steps = Path(facts["work"]), int(facts["seed"]), int(facts["steps"])
-        self._task = load_task(facts["task"], facts["data"], self._seed)
+        self._task = load_task(facts["task"], facts["data"], self._seed, sanitise=facts["sanitise"])
         self._identity = Identity.load(Path(facts["identities"]) / self.name)
         self._aggregator = Identity.load(Path(facts["identities"]) / f"{self.name}-aggregator") if facts["peer"] else None
 
-    def prepare(self, variant: str) -> None:
-        """One step that nobody sees, so that the first round does not wait for libraries to load."""
+    def prepare(self, variant: str) -> dict[str, Any]:
+        """One step that nobody sees, so that the first round does not wait for libraries to load, nor for captions to be sanitised."""
         self._task.train(self.name, variant, self._task.initial_state(), round=0, steps=1, seed=self._seed)
+        cleaned = self._task.cleaned(self.name, variant)
+        return {"cleaned": cleaned.model_dump(mode="json") if cleaned else None}
 
     def join(self, address: str, variant: str) -> dict[str, Any]:
         """Take part in every secure round of a variant."""

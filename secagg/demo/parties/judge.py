@@ -29,7 +29,7 @@ class Judge:
     def __init__(self, desk: Desk) -> None:
         facts = desk.facts
         self._work = Path(facts["work"])
-        self._task = load_task(facts["task"], facts["data"], int(facts["seed"]))
+        self._task = load_task(facts["task"], facts["data"], int(facts["seed"]), sanitise=facts["sanitise"])
 
     def begin(self) -> dict[str, Any]:
         """Write the adapter that all start from. Gives what the demo must know of the task."""

@@ -25,7 +25,7 @@ class Pool:
     def __init__(self, desk: Desk) -> None:
         self._desk, facts = desk, desk.facts
         self._work, self._seed = Path(facts["work"]), int(facts["seed"])
-        self._task = load_task(facts["task"], facts["data"], self._seed)
+        self._task = load_task(facts["task"], facts["data"], self._seed, sanitise=facts["sanitise"])
         self._steps = int(facts["steps"]) * len(self._task.companies)
 
     def train(self, variant: str, rounds: int, every: int) -> None:
