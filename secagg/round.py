@@ -6,6 +6,7 @@ different models, sets or parameters cannot produce shares or masks that cancel.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 
 from secagg.crypto.derive import digest
@@ -22,6 +23,7 @@ from secagg.wire.v1 import common_pb2 as pb
 NONCE = 16
 _SIGN = "round-description"
 _DAY_MS = 86_400_000
+_SET = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class RoundDescription:
     submit_seconds: float
     finish_seconds: float
     nonce: bytes
+    parameters: str = ""
+    """Parameter set of the protocol, by name, where it has several."""
 
     def to_bytes(self) -> bytes:
         return serialise(
@@ -105,6 +109,7 @@ class RoundDescription:
                 submit_ms=round(self.submit_seconds * 1000),
                 finish_ms=round(self.finish_seconds * 1000),
                 nonce=self.nonce,
+                parameters=self.parameters,
             )
         )
 
@@ -142,6 +147,7 @@ class RoundDescription:
             submit_seconds=between(wire.submit_ms, 1, 365 * _DAY_MS, "submit deadline") / 1000,
             finish_seconds=between(wire.finish_ms, 1, _DAY_MS, "finish deadline") / 1000,
             nonce=exactly(wire.nonce, NONCE, "nonce"),
+            parameters=_name_of_a_set(wire.parameters),
         )
 
     @property
@@ -264,6 +270,12 @@ def _check_policy(described: RoundDescription, opened: Round, policy: Policy) ->
         raise InvalidMessage("RD-C7", f"{len(described.inputs)} input models, {policy.max_inputs} in this party's policy", culprits=blame)
     if len(described.servers) < policy.min_servers:
         raise InvalidMessage("RD-C7", f"{len(described.servers)} servers, {policy.min_servers} in this party's policy", culprits=blame)
+
+
+def _name_of_a_set(name: str) -> str:
+    if name and not _SET.fullmatch(name):
+        raise MalformedMessage("round description: a parameter set is named by at most 32 lower-case letters, digits and hyphens")
+    return name
 
 
 def _input_from_wire(wire: pb.Input) -> Input:

@@ -103,7 +103,7 @@ class Input(_message.Message):
     def __init__(self, version: _Optional[int] = ..., model: _Optional[bytes] = ..., factor: _Optional[int] = ...) -> None: ...
 
 class RoundDescription(_message.Message):
-    __slots__ = ("protocol", "version", "task", "round", "attempt", "roster_hash", "coordinator", "cohort", "servers", "floors", "encoding", "layout", "base_model", "inputs", "quorum", "submit_ms", "finish_ms", "nonce", "values")
+    __slots__ = ("protocol", "version", "task", "round", "attempt", "roster_hash", "coordinator", "cohort", "servers", "floors", "encoding", "layout", "base_model", "inputs", "quorum", "submit_ms", "finish_ms", "nonce", "values", "parameters")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +123,7 @@ class RoundDescription(_message.Message):
     FINISH_MS_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     protocol: str
     version: int
     task: str
@@ -142,7 +143,8 @@ class RoundDescription(_message.Message):
     finish_ms: int
     nonce: bytes
     values: int
-    def __init__(self, protocol: _Optional[str] = ..., version: _Optional[int] = ..., task: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., roster_hash: _Optional[bytes] = ..., coordinator: _Optional[str] = ..., cohort: _Optional[_Iterable[str]] = ..., servers: _Optional[_Iterable[str]] = ..., floors: _Optional[_Union[Floors, _Mapping]] = ..., encoding: _Optional[_Union[Encoding, _Mapping]] = ..., layout: _Optional[bytes] = ..., base_model: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., quorum: _Optional[int] = ..., submit_ms: _Optional[int] = ..., finish_ms: _Optional[int] = ..., nonce: _Optional[bytes] = ..., values: _Optional[int] = ...) -> None: ...
+    parameters: str
+    def __init__(self, protocol: _Optional[str] = ..., version: _Optional[int] = ..., task: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., roster_hash: _Optional[bytes] = ..., coordinator: _Optional[str] = ..., cohort: _Optional[_Iterable[str]] = ..., servers: _Optional[_Iterable[str]] = ..., floors: _Optional[_Union[Floors, _Mapping]] = ..., encoding: _Optional[_Union[Encoding, _Mapping]] = ..., layout: _Optional[bytes] = ..., base_model: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., quorum: _Optional[int] = ..., submit_ms: _Optional[int] = ..., finish_ms: _Optional[int] = ..., nonce: _Optional[bytes] = ..., values: _Optional[int] = ..., parameters: _Optional[str] = ...) -> None: ...
 
 class SignedDescription(_message.Message):
     __slots__ = ("description", "signature")

@@ -227,3 +227,12 @@ def test_a_description_out_of_range_is_malformed(parties: Consortium, damage: ob
     damage(wire)  # type: ignore[operator]
     with pytest.raises(MalformedMessage):
         RoundDescription.parse(wire.SerializeToString(deterministic=True))
+
+
+def test_a_parameter_set_is_a_short_name_that_the_hash_covers(parties: Consortium) -> None:
+    plain, named = (described(parties, parameters=name) for name in ("", "n4096-q56"))
+    assert RoundDescription.parse(named.to_bytes()).parameters == "n4096-q56"
+    assert plain.substance != named.substance
+    for bad in ("N4096", "a" * 33, "-a", "n4096 q56", "n4096\n"):
+        with pytest.raises(MalformedMessage, match="parameter set"):
+            RoundDescription.parse(described(parties, parameters=bad).to_bytes())
