@@ -70,10 +70,10 @@ class Packing:
             )
 
     @classmethod
-    def of(cls, described: RoundDescription) -> Packing:
+    def of(cls, described: RoundDescription, draws: int = 1) -> Packing:
         """The packing of a round: the coordinates of the update, and the words that carry count and weight."""
         encoding = described.encoding
-        return cls(encoding.ring, described.values + encoding.extra, encoding.max_parties)
+        return cls(encoding.ring, described.values + encoding.extra, encoding.max_parties, draws)
 
     @cached_property
     def lanes(self) -> int:
@@ -177,8 +177,10 @@ def decrypt(total: NDArray[np.uint32], halves: list[Iterator[Key]], packing: Pac
 
 def add_keys(keys: Iterable[Key]) -> Key:
     """The sum of polynomials that are transformed already, residue by residue."""
-    one, two = (np.asarray(sum(column)) % np.uint64(prime) for column, prime in zip(zip(*keys, strict=True), PRIMES, strict=True))
-    return one, two
+    one, two = np.zeros(1, np.uint64), np.zeros(1, np.uint64)
+    for first, second in keys:  # residues are below 2^30: no number of parties makes 64 bits overflow
+        one, two = one + first, two + second
+    return one % np.uint64(PRIMES[0]), two % np.uint64(PRIMES[1])
 
 
 def decrypt_under(secret: Key, total: NDArray[np.uint32], packing: Packing, halves: Iterator[Key], parties: int) -> Vector:

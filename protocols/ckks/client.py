@@ -16,7 +16,7 @@ from secagg.ledger import Ledger
 from secagg.roles import Message, Outgoing, Sum, Vector
 from secagg.types import Context, Entropy, PartyId, Secret
 
-from .cipher import as_payload, encrypt
+from .cipher import Packing, as_payload, encrypt
 from .messages import SEED, Encrypted, Key, Seed, root_hash
 from .params import Params, payload_digest
 
@@ -75,13 +75,13 @@ def open_key(message: Key, *, me: Identity, params: Params, ctx: Context) -> Sec
     return key
 
 
-def check_vector(vector: Vector, version: int, params: Params) -> None:
+def check_vector(vector: Vector, version: int, packing: Packing, versions: frozenset[int]) -> None:
     """Raises ConfigError."""
-    length, dtype = params.packing.length, params.packing.ring.dtype
+    length, dtype = packing.length, packing.ring.dtype
     if vector.shape != (length,) or vector.dtype != dtype:
         raise ConfigError(f"the vector has shape {vector.shape} and dtype {vector.dtype}; this round sums {length} words of {dtype}")
-    if version not in params.versions:
-        raise ConfigError(f"trained from model version {version}; this round takes {sorted(params.versions)}")
+    if version not in versions:
+        raise ConfigError(f"trained from model version {version}; this round takes {sorted(versions)}")
 
 
 def report(
@@ -137,11 +137,11 @@ class Client:
         """Hand in the vector; it must not change until the key has come."""
         match self._state:
             case Waiting() if self._started:
-                check_vector(vector, version, self._params)
+                check_vector(vector, version, self._params.packing, self._params.versions)
                 self._state = Holding(vector, version)
                 return []
             case Keyed(key):
-                check_vector(vector, version, self._params)
+                check_vector(vector, version, self._params.packing, self._params.versions)
                 return self._report(key, vector, version)
         raise LocalProtocolError(f"a vector is not due in phase {self.phase!r}")
 

@@ -39,7 +39,7 @@ class Key:
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
         no_payload(cls.KIND, payload)
-        return cls(_sealed(parse(pb.CkksKey, body).sealed))
+        return cls(sealed_key(parse(pb.CkksKey, body).sealed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +153,14 @@ class Opened:
             parties(wire.included, "included", is_sorted=True),
             exactly(wire.roots, HASH, "roots"),
             exactly(wire.signature, SIGNATURE_BYTES, "signature"),
-            _sealed(wire.sealed),
+            sealed_key(wire.sealed),
             exactly(wire.commitment, HASH, "commitment"),
             payload,
         )
 
 
-def _sealed(value: bytes) -> bytes:
+def sealed_key(value: bytes) -> bytes:
+    """`value` as an HPKE ciphertext of a key. Raises MalformedMessage."""
     if not 0 < len(value) <= _SEALED_LIMIT:
         raise MalformedMessage(f"sealed key: {len(value)} bytes, 1 to {_SEALED_LIMIT} expected")
     return value

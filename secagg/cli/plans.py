@@ -15,7 +15,9 @@ from secagg.roles import Plan
 from secagg.roster import Roster
 
 GROUP = "secagg.protocols"
-_SHIPPED = {name: f"protocols.{name}:Plan" for name in ("additive", "ckks", "pairwise")}
+_SHIPPED = {name: f"protocols.{name}:Plan" for name in ("additive", "ckks", "pairwise")} | {
+    "ckks-threshold": "protocols.ckks.threshold:Plan"
+}
 """What a source tree that was never installed has: without an installation there are no entry points."""
 
 
@@ -53,7 +55,8 @@ def build(table: Protocol, roster: Roster, path: Path) -> Plan:
     for key in given:
         if key not in known:
             raise ConfigError(f"{_place(path, key)}: [protocol] {key}: unknown key of {table.name}: {suggestion(key, sorted(known))}")
-    defaults = {"clients": len(roster.with_role("client")), "aggregators": len(roster.with_role("aggregator"))}
+    counted = {"clients": "client", "aggregators": "aggregator", "keyholders": "keyholder"}
+    defaults = {name: sum(member.role == role for member in roster.members) for name, role in counted.items()}
     arguments = {name: count for name, count in defaults.items() if name in known} | {
         key: _value(key, value) for key, value in given.items()
     }

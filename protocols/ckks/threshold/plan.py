@@ -1,0 +1,173 @@
+"""The plan: what a user constructs. It proves that the numbers fit, describes rounds, and makes each party's machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Self, get_args
+
+from protocols.ckks.cipher import Packing
+from secagg.crypto.seal import OpenKey
+from secagg.encode.encoding import Encoding
+from secagg.errors import ConfigError, InvalidMessage
+from secagg.identity import Identity
+from secagg.ledger import Ledger
+from secagg.policy import Floors, Policy
+from secagg.roles import Codec, Role, Sum
+from secagg.roster import Roster
+from secagg.round import Round, RoundDescription, Terms
+from secagg.tally import Tallies, Tally
+from secagg.types import Entropy
+
+from . import client, keyholder, server
+from .messages import Committed, Fixed, Offer, Report, Share
+from .params import DRAWS, MAX_HOLDERS, MIN_HOLDERS, Params
+
+VERSION = 1
+MOST_CLIENTS = 2000
+"""What a key holder is told of one report takes up to two kilobytes, and a message four megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Homomorphic addition by the coordinator; the key of the sum in parts, one with each of n key holders. Experimental.
+
+    Args:
+        clients: most clients that ever report in one round.
+        keyholders: how many key holders the roster has; all must answer, and one honest one is enough.
+        clip: L2 bound of an update, in its own units; longer ones are scaled down to it. A tuple gives one bound per scale group.
+        bits: precision of one value, as a signed integer.
+        max_weight: largest weight of a client, for example its number of examples; 1 averages all alike.
+        rotation: rotate by random signs and Hadamard blocks first, which spends the bits better on uneven updates.
+        ring_bits: width of a word, at most 48; None takes the narrowest that holds the sum. Three words of 16 bits, two of 24 or one of
+            32 or 48 share a coefficient of 8 bytes; with more than 24 clients one fewer of 16 or 24 bits.
+        quorum: reports after which the sum is opened at once; None waits for all, or for the deadline.
+        submit_seconds, finish_seconds: time for training and reporting, and for each of the holders' steps.
+        floors: see `secagg.policy.Floors`.
+
+    Guarantees:
+        The coordinator, all key holders but one and `floors.colluders` clients together learn the sum over at least `floors.floor`
+        organisations and nothing else of the honest clients, under ring-LWE with the parameters of docs/spec/ckks-threshold.md. One sum
+        an attempt; its keys are fresh and gone with it. The sum is exact if nobody lies, else the attempt ends.
+
+    Raises:
+        ConfigError: numbers that do not fit or are not safe, with the number that would be.
+    """
+
+    PROTOCOL: ClassVar[str] = "ckks-threshold"
+    CODEC: ClassVar[Codec] = Codec(Offer, Report, Fixed, Committed, Share)
+    STATES: ClassVar[tuple[type, ...]] = (
+        *(kind for machine in (client, keyholder, server) for kind in get_args(machine.State)),
+        Sum,
+        OpenKey,
+        server.Reported,
+        Committed,
+        Share,
+    )
+
+    clients: int
+    keyholders: int = 3
+    clip: float | tuple[float, ...] = 1.0
+    bits: int = 16
+    max_weight: int = 4096
+    rotation: bool = False
+    ring_bits: int | None = None
+    quorum: int | None = None
+    submit_seconds: float = 600.0
+    finish_seconds: float = 60.0
+    floors: Floors = field(default_factory=Floors)
+
+    def __post_init__(self) -> None:
+        if not MIN_HOLDERS <= self.keyholders <= MAX_HOLDERS:
+            raise ConfigError(f"keyholders={self.keyholders}: between {MIN_HOLDERS} and {MAX_HOLDERS}, each of another organisation")
+        if not self.floors.floor <= self.clients <= MOST_CLIENTS:
+            raise ConfigError(f"clients={self.clients}: between the floor of {self.floors.floor} and {MOST_CLIENTS}")
+        if self.quorum is not None and not self.floors.floor <= self.quorum <= self.clients:
+            raise ConfigError(f"quorum={self.quorum}: between the floor of {self.floors.floor} and the {self.clients} clients")
+        Packing(self.encoding.ring, 1, self.clients, DRAWS)  # proves the head-room now, before anything is sent
+
+    @property
+    def encoding(self) -> Encoding:
+        return Encoding(
+            clip=self.clip,
+            bits=self.bits,
+            rotation=self.rotation,
+            max_weight=self.max_weight,
+            max_parties=self.clients,
+            ring_bits=self.ring_bits,
+        )
+
+    def staleness_factor(self, age: int) -> int | None:
+        """Only updates of the current model are summed."""
+        return 1 if age == 0 else None
+
+    def payload_limit(self, description: RoundDescription) -> int:
+        """Most bytes of any payload of the round: a ciphertext; a part of the key is smaller."""
+        return Packing.of(description, DRAWS).size
+
+    def describe(self, terms: Terms, roster: Roster) -> RoundDescription:
+        cohort = terms.cohort or tuple(member.party for member in roster.with_role("client"))
+        if len(cohort) > self.clients:
+            raise ConfigError(f"{len(cohort)} clients in the cohort; this plan has head-room for {self.clients}: raise `clients`")
+        holders = roster.with_role("keyholder")
+        if len(holders) != self.keyholders:
+            raise ConfigError(f"the roster has {len(holders)} key holders, the plan {self.keyholders}: make the two agree")
+        return RoundDescription(
+            protocol=self.PROTOCOL,
+            version=VERSION,
+            task=terms.task,
+            round=terms.round,
+            attempt=terms.attempt,
+            roster_hash=roster.hash,
+            coordinator=roster.with_role("coordinator")[0].party,
+            cohort=cohort,
+            servers=tuple(member.party for member in holders),
+            floors=self.floors,
+            encoding=self.encoding,
+            layout=terms.layout,
+            values=terms.values,
+            base_model=terms.base_model,
+            inputs=terms.inputs,
+            quorum=min(self.quorum or len(cohort), len(cohort)),
+            submit_seconds=terms.submit_seconds or self.submit_seconds,
+            finish_seconds=terms.finish_seconds or self.finish_seconds,
+            nonce=terms.nonce,
+        )
+
+    @classmethod
+    def from_description(cls, description: RoundDescription) -> Self:
+        encoding = description.encoding
+        # > The description is of this protocol and version, and its numbers leave room for the noise (TH-P4).
+        if (description.protocol, description.version) != (cls.PROTOCOL, VERSION):
+            raise InvalidMessage(
+                "TH-P4",
+                f"{description.protocol} version {description.version}; this party speaks {cls.PROTOCOL} version {VERSION}",
+                culprits=[description.coordinator],
+            )
+        try:
+            return cls(
+                clients=encoding.max_parties,
+                keyholders=len(description.servers),
+                clip=encoding.clip,
+                bits=encoding.bits,
+                max_weight=encoding.max_weight,
+                rotation=encoding.rotation,
+                ring_bits=encoding.ring_bits,
+                submit_seconds=description.submit_seconds,
+                finish_seconds=description.finish_seconds,
+                floors=description.floors,
+            )
+        except ConfigError as refused:
+            raise InvalidMessage("TH-P4", str(refused), culprits=[description.coordinator]) from refused
+
+    def role(
+        self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy, tallies: Tallies = Tally.zero
+    ) -> Role:
+        params = Params.of(opened)
+        match identity.member.role:
+            case "client":
+                return client.Client(params, opened.ctx, identity, ledger=ledger, entropy=entropy)
+            case "keyholder":
+                return keyholder.KeyHolder(params, opened, identity, ledger=ledger, entropy=entropy)
+            case "coordinator":
+                return server.Server(params, opened, identity)
+        raise ConfigError(f"{identity.party} is {identity.member.role}: ckks-threshold has clients, key holders and a coordinator")

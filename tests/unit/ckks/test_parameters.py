@@ -1,0 +1,101 @@
+"""What the specifications say of security, held against the tables of the Homomorphic Encryption Standard.
+
+Source: M. Albrecht et al., *Homomorphic Encryption Standard*, 2018, tables 1 and 2: largest log2 q for a degree, by distribution of the
+secret, with errors of σ = 8/√(2π) ≈ 3.2. The same numbers stand in SEAL (`hestdparms.h`, ternary) and OpenFHE (`stdlatticeparms.cpp`).
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from protocols.ckks import cipher
+from protocols.ckks.cipher import DEGREE, NOISE, PRIMES
+from protocols.ckks.threshold.params import DRAWS
+from secagg.math.ring import Ring
+from secagg.testing.entropy import InsecureEntropy
+
+Q_BITS = math.log2(PRIMES[0] * PRIMES[1])
+STANDARD_SIGMA = 8 / math.sqrt(2 * math.pi)
+TERNARY = {128: 109, 192: 75, 256: 58}
+UNIFORM = {128: 111, 192: 77, 256: 60}
+TERNARY_QUANTUM = {128: 101, 192: 70, 256: 54}
+UNIFORM_QUANTUM = {128: 103, 192: 72, 256: 56}
+"""log2 q at degree 4096, by bits of security; classical attackers first."""
+
+
+def security(table: dict[int, int], bits: float) -> int:
+    """The security level that a table gives a modulus of so many bits."""
+    return max(level for level, most in table.items() if bits <= most)
+
+
+def test_one_key_holders_secrets_have_192_bits_of_security() -> None:
+    assert DEGREE == 4096
+    assert all(prime % (2 * DEGREE) == 1 for prime in PRIMES)
+    assert Q_BITS < 60
+    assert security(TERNARY, Q_BITS) == 192
+    assert security(TERNARY_QUANTUM, Q_BITS) == 192
+
+
+def test_dealt_secrets_are_uniform_and_have_256_bits() -> None:
+    assert security(UNIFORM, Q_BITS) == 256
+    assert security(UNIFORM_QUANTUM, Q_BITS) == 192
+
+
+def binomial(coins: int) -> list[float]:
+    """The law of `coins` fair coins."""
+    return [math.comb(coins, ones) / 2**coins for ones in range(coins + 1)]
+
+
+def spread(law: list[float]) -> float:
+    mean = sum(value * weight for value, weight in enumerate(law))
+    return math.sqrt(sum((value - mean) ** 2 * weight for value, weight in enumerate(law)))
+
+
+def test_one_error_is_as_wide_as_the_standard_asks() -> None:
+    assert spread(binomial(2 * NOISE)) >= STANDARD_SIGMA
+    assert spread(binomial(2 * NOISE)) == pytest.approx(3.24, abs=0.01)
+
+
+def given_the_sum(coins: int, ones: int) -> float:
+    """σ of the ones among `coins` coins when twice as many show `ones`: the hypergeometric law, counted out."""
+    ways = [math.comb(coins, mine) * math.comb(coins, ones - mine) if 0 <= ones - mine <= coins else 0 for mine in range(coins + 1)]
+    return spread([way / sum(ways) for way in ways])
+
+
+def test_what_an_opened_sum_leaves_of_an_error_is_as_wide_as_the_standard_asks() -> None:
+    coins = 2 * NOISE * DRAWS
+    law = binomial(2 * coins)
+    left = [given_the_sum(coins, ones) for ones in range(2 * coins + 1)]
+    assert math.sqrt(sum(weight * sigma**2 for weight, sigma in zip(law, left, strict=True))) == pytest.approx(3.24, abs=0.005)
+    sigma_of_the_sum = spread(law)
+    rare = sum(weight for ones, weight in enumerate(law) if abs(ones - coins) >= 6 * sigma_of_the_sum)
+    assert rare < 3e-9
+    assert min(left[ones] for ones in range(2 * coins + 1) if abs(ones - coins) <= 6 * sigma_of_the_sum) > 2.85
+    assert all(one <= two for one, two in pairwise(left[: coins + 1])), "the further out the sum, the less is left"
+
+
+def test_with_a_single_draw_too_little_would_be_left() -> None:
+    coins = 2 * NOISE
+    law = binomial(2 * coins)
+    left = math.sqrt(sum(weight * given_the_sum(coins, ones) ** 2 for ones, weight in enumerate(law)))
+    assert left == pytest.approx(2.29, abs=0.01)
+    assert left < STANDARD_SIGMA
+
+
+@pytest.mark.parametrize("draws", [1, 2])
+def test_the_errors_that_are_drawn_have_that_law(draws: int) -> None:
+    packing = cipher.Packing(Ring(32), 16 * DEGREE, 3, draws)
+    zero = (np.zeros((DEGREE, 1), np.uint64),) * 2
+    halves = ((np.zeros((DEGREE, 16), np.uint64),) * 2 for _ in range(1))
+    words = cipher.encrypt_under(zero, np.zeros(16 * DEGREE, np.uint32), packing, halves, InsecureEntropy("errors"))
+    errors = words[: 16 * DEGREE].astype(np.int64)
+    errors[errors > PRIMES[0] // 2] -= PRIMES[0]
+    assert np.abs(errors).max() <= packing.noise
+    assert abs(errors.mean()) < 0.1
+    assert errors.std() == pytest.approx(math.sqrt(NOISE * draws / 2), rel=0.02)
+    counted = np.bincount(errors + packing.noise, minlength=2 * packing.noise + 1) / len(errors)
+    assert np.abs(counted - binomial(2 * packing.noise)).max() < 0.005
