@@ -97,10 +97,11 @@ class Limits(Table):
 
 
 class Listen(Table):
-    """Where the hub listens, and the aggregators that live in its process (identity folders)."""
+    """Where the hub listens, the aggregators that live in its process (identity folders), and where their sums lie (`ray`, or here)."""
 
     address: Address = "0.0.0.0:7070"  # a hub is there to be dialled, and lets in only who shows a certificate
     aggregators: list[Located] = []
+    engine: str | None = None
 
 
 class Dial(Table):

@@ -23,11 +23,14 @@ from secagg.roles import Plan
 from secagg.runtime.attendant import Attendant
 from secagg.runtime.client import Client, Offer
 from secagg.runtime.coordinator import Coordinator
+from secagg.runtime.engine import Bring, Engine, World, engine_of
 from secagg.runtime.memory import Agent, Fault, MemoryNetwork, Observer
 from secagg.runtime.model import float_bytes
 from secagg.runtime.result import Result
 from secagg.runtime.task import Task
-from secagg.testing.consortium import Consortium, consortium
+from secagg.tally import Tally
+from secagg.testing.consortium import Consortium
+from secagg.testing.world import Dice, Stepping, made_up
 from secagg.types import PartyId
 
 _SUBMIT, _FINISH = 60.0, 30.0
@@ -44,11 +47,14 @@ def simulate(
     aggregators: int | None = None,
     layout: Layout | None = None,
     observer: Observer | None = None,
+    engine: str | Engine | None = None,
+    seed: str | None = None,
 ) -> Result:
     """Sum `updates` with `plan` among parties made up for the purpose and return what the collector opens.
 
     Args:
-        updates: one `{name: array or tensor}` per client, for example peft state dicts; update i is that of `client-i`.
+        updates: one `{name: array or tensor}` per client, for example peft state dicts; update i is that of `client-i`. Each is read when
+            its client needs it: a sequence that makes them one by one keeps thousands of them out of memory.
         weights: one integer per client; all 1 by default.
         drop: clients that say nothing, or `{client: kind}`: it falls silent just before its first message of that kind.
         fault: `(sender, recipient, packet) -> packets`: loses, repeats, reorders or corrupts what travels.
@@ -56,6 +62,9 @@ def simulate(
         aggregators: how many aggregators (or key holders); by default what the plan asks for.
         layout: by default that of the first update; one with bound facts or scale groups otherwise.
         observer: sees every step of every party, for example to time it (`secagg.bench` does).
+        engine: where the work is done: None, in this process; `"ray"`, on the workers of Ray (install `secagg[ray]`).
+        seed: from what the parties draw their keys and coins; the same seed gives the same sum to the bit, on every engine. By default
+            the operating system's randomness.
 
     Returns:
         The result; `bytes_up` and `bytes_down` count real envelopes and payloads.
@@ -70,16 +79,24 @@ def simulate(
     if not updates or len(given) != len(updates):
         raise ConfigError(f"{len(updates)} updates and {len(given)} weights: one weight for each of at least one update")
     shape = layout if layout is not None else Layout.of(updates[0])
-    values = [_flatten(shape, update, index) for index, update in enumerate(updates)]
     now = time.time()
     seats = aggregators if aggregators is not None else getattr(plan, "aggregators", 0)
-    parties = consortium(len(updates), seats, keyholders=getattr(plan, "keyholders", 0), now=now, entropy=os.urandom)
-    network = MemoryNetwork(now=now, fault=fault, observer=observer)
-    brings = dict(zip((one.party for one in parties.clients), zip(values, given, strict=True), strict=True))
-    return _Round(plan, parties, shape, network, policy or Policy(), brings, _silences(parties, drop)).run(updates[0])
+    chosen, away = policy or Policy(), engine_of(engine) if engine is not None else None
+    drawn = seed if seed is not None else os.urandom(32).hex()
+    world = World(plan, chosen, len(updates), seats, getattr(plan, "keyholders", 0), now if seed is None else _FIXED, drawn)
+    parties = made_up(world)
+    places = {one.party: index for index, one in enumerate(parties.clients)}
+
+    def bring(party: PartyId) -> tuple[NDArray[np.float32], int]:
+        index = places[party]
+        return _flatten(shape, updates[index], index), given[index]
+
+    network = MemoryNetwork(now=world.now, fault=fault, observer=observer)
+    return _Round(world, parties, shape, network, bring, _silences(parties, drop), away).run(updates[0])
 
 
-_Brings = Mapping[PartyId, tuple[NDArray[np.float32], int]]
+_FIXED = 1.8e9
+"""When a simulation with a seed takes place: the day stands in the roster, and the roster in everything that is derived from a round."""
 
 
 class _Silent:
@@ -108,35 +125,43 @@ class _Round:
 
     def __init__(  # noqa: PLR0917  # made in one place, a few lines up
         self,
-        plan: Plan,
+        world: World,
         parties: Consortium,
         layout: Layout,
         network: MemoryNetwork,
-        policy: Policy,
-        brings: _Brings,
+        bring: Bring,
         silences: Mapping[PartyId, str],
+        engine: Engine | None,
     ) -> None:
-        self.network, self.brings = network, brings
+        self.network, self.bring = network, bring
         self.offers: dict[PartyId, Offer] = {}
         self.clients: dict[PartyId, Client] = {}
         self.silent: dict[PartyId, _Silent] = {}
-        entropy, me, plans = os.urandom, parties.coordinator, {plan.PROTOCOL: type(plan)}
+        self.cohort = tuple(one.party for one in parties.clients)
+        plan, policy, tallies = world.plan, world.policy, engine.tallies if engine is not None else Tally.zero
+        me, plans, dice = parties.coordinator, {plan.PROTOCOL: type(plan)}, Dice(world.seed, "servers")
         start = np.zeros(layout.size, np.float32)
-        self.task = Task("simulation", plan, me, layout=layout, values=start, base_model=bytes(32), finish_seconds=_FINISH, entropy=entropy)
-        self.coordinator = Coordinator(me, plan, policy=policy, ledger=Ledger(), entropy=entropy)
+        self.task = Task("simulation", plan, me, layout=layout, values=start, base_model=bytes(32), finish_seconds=_FINISH, entropy=dice)
+        self.coordinator = Coordinator(me, plan, policy=policy, ledger=Ledger(), entropy=dice, tallies=tallies)
         network.attach(me.party, self.coordinator)
-        for one in parties.clients:
-            client = Client(one, plans=plans, policy=policy, ledger=Ledger(), entropy=entropy, notify=partial(self._notice, one.party))
+        if engine is not None:
+            network.elsewhere = crowd = engine.crowd(world, bring, silences)
+            for party, agent in crowd.agents.items():
+                network.attach(party, agent)
+        for one in parties.clients if engine is None else ():
+            own = Dice(world.seed, one.party)
+            client = Client(one, plans=plans, policy=policy, ledger=Ledger(), entropy=own, notify=partial(self._notice, one.party))
             self.clients[one.party] = client
             if one.party in silences:
                 self.silent[one.party] = _Silent(client, silences[one.party])
-            network.attach(one.party, self.silent.get(one.party, client))
+            network.attach(one.party, Stepping(self.silent.get(one.party, client), own))
         for one in (*parties.aggregators, *parties.keyholders):
-            network.attach(one.party, Attendant(one, plans=plans, policy=policy, ledger=Ledger(), entropy=entropy))
+            own = Dice(world.seed, one.party)
+            network.attach(one.party, Attendant(one, plans=plans, policy=policy, ledger=Ledger(), entropy=own, tallies=tallies))
 
     def run(self, like: Mapping[str, Any]) -> Result:
         network, coordinator, began = self.network, self.coordinator, time.perf_counter()
-        described, hub, act = self.task.describe(tuple(self.clients), _SUBMIT), self.task.me.party, network.observer.act
+        described, hub, act = self.task.describe(self.cohort, _SUBMIT), self.task.me.party, network.observer.act
         network.send(act(hub, "begin", partial(coordinator.begin, described, self.task.payload, network.now)))
         while coordinator.open:
             network.run(until=lambda: bool(self.offers) or not coordinator.open)
@@ -173,7 +198,7 @@ class _Round:
     def _submit(self) -> bool:
         offers, self.offers = self.offers, {}
         for party, offer in offers.items():
-            vector, weight = self.brings[party]
+            vector, weight = self.bring(party)
             submit = partial(self.clients[party].submit, offer, vector, weight, self.network.now)
             sent = self.network.observer.act(party, "submit", submit)
             self.network.send(self.silent[party].kept(sent) if party in self.silent else sent)

@@ -97,7 +97,11 @@ class Tally:
             raise
 
     def apply(self, masks: Sequence[Mask]) -> None:
-        combine(masks, self.words, self.ring)
+        self.apply_from(masks, 0)
+
+    def apply_from(self, masks: Sequence[Mask], first: int) -> None:
+        """`apply` where word 0 takes word `first` of every keystream."""
+        combine(masks, self.words, self.ring, first)
 
     def _combine(self, index: int, chunk: memoryview, sign: int) -> None:
         words, start = self.ring.unpack(chunk, len(chunk) * 8 // self.ring.bits), index * words_in_a_chunk(self.ring)

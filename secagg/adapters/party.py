@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +41,8 @@ from secagg.types import Entropy
 
 Train = Callable[[Mapping[str, NDArray[np.float32]]], tuple[Mapping[str, Any], int]]
 """`train(model)` gives (update, weight): what is to be averaged, under the model's names, and how much it counts."""
+
+Submit = Callable[[Offer], tuple[NDArray[np.float32], int] | None]
 
 _LENGTH = 4
 
@@ -110,15 +112,19 @@ class Party:
             MalformedMessage: these bytes are no bag. What is wrong inside one is refused packet by packet and logged.
             ConfigError: the update does not fit the model, or the weight the round.
         """
+        packets = open_bag(bag)
+        return pack_bag(self.take([_with_model(one, model) for one in packets] if model is not None else packets, train))
+
+    def take(self, packets: Iterable[Packet], train: Train | None = None, *, submit: Submit | None = None) -> list[Packet]:
+        """`answer`, for those who carry packets themselves; `submit` instead of `train` gives values in layout order, or None."""
         sent: list[Packet] = []
-        for packet in open_bag(bag):
-            whole = _with_model(packet, model) if model is not None else packet
-            sent += self.agent.receive(whole, self._clock())
-            sent += self._contribute(train)
+        for packet in packets:
+            sent += self.agent.receive(packet, self._clock())
+            sent += self._contribute(train, submit)
         due = self.agent.due()
         if due is not None and due <= self._clock():
             sent += self.agent.tick(self._clock())
-        return pack_bag(sent)
+        return sent
 
     def keep(self) -> bytes:
         """All that the next call needs; empty where no round is under way."""
@@ -154,10 +160,13 @@ class Party:
         role.resume(state.role)
         return Seat(opened, plan, Endpoint(role, opened, self.me, made.CODEC), role.phase, state.since, contributed=state.contributed)
 
-    def _contribute(self, train: Train | None) -> list[Packet]:
+    def _contribute(self, train: Train | None, submit: Submit | None) -> list[Packet]:
         offer, self._offer = self._offer, None
         if offer is None or not isinstance(self.agent, Client):
             return []
+        if submit is not None:
+            given = submit(offer)
+            return [] if given is None else self.agent.submit(offer, *given, self._clock())
         if train is None:
             raise ConfigError(f"a round begins and {self.me.party} was given no way to train for it: pass `train`")
         layout = offer.model.layout

@@ -51,6 +51,7 @@ def serve(file: Annotated[Path, typer.Argument(help="TOML file of the coordinato
             state=settings.party.state,
             attempts=settings.rounds.attempts,
             finish=settings.rounds.finish,
+            engine=settings.hub.engine,
         ) as server,
     ):
         model = _resume(out, server, done, model)

@@ -32,6 +32,7 @@ identity = "pki/hub"              # folder of the coordinator, made by `secagg c
 [hub]
 address = "0.0.0.0:7070"          # what to listen on
 # aggregators = ["pki/alpha"]     # aggregators that live in this process; at least one should live elsewhere
+# engine = "ray"                  # sums over very long vectors: split over the workers of Ray (secagg[ray])
 
 [task]
 name = "captions"                 # rounds of a task only move forward: a new task gets a new name

@@ -80,6 +80,11 @@ class Stream:
         """A stream under a key from `entropy` that nobody else learns: for coins that need not be told to anyone, as those of rounding."""
         return cls(Secret(entropy(KEY)))
 
+    @property
+    def key(self) -> Secret:
+        """The key: whoever has it has the stream."""
+        return self._key
+
     def fill(self, buffer: bytearray | memoryview | NDArray[Any], offset: int = 0) -> None:
         """Write the keystream bytes [offset, offset + len(buffer)) into `buffer`, which is writable and contiguous."""
         out = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # ndarray is a buffer; the protocol is typed from Python 3.12 on

@@ -92,12 +92,12 @@ _PIECE = 8 * SEGMENT
 """Bytes of a vector that no two threads share: they end where segments do."""
 
 
-def combine(streams: Sequence[tuple[Stream, int]], words: Words, ring: RingLike) -> None:
-    """`words` ± every stream modulo the ring, in place. Threads share the vector. Raises ConfigError as `Lanes` does."""
+def combine(streams: Sequence[tuple[Stream, int]], words: Words, ring: RingLike, first: int = 0) -> None:
+    """`words` ± every stream from word `first` on, modulo the ring, in place. Threads share it. Raises ConfigError as `Lanes` does."""
     size = _PIECE // ring.dtype.itemsize
 
     def work(pieces: range) -> None:
         start = pieces.start * size
-        Lanes(streams, ring).combine_into(words[start : pieces.stop * size], start)
+        Lanes(streams, ring).combine_into(words[start : pieces.stop * size], first + start)
 
     spread(work, -(-words.size // size))

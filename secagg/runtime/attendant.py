@@ -23,6 +23,7 @@ from secagg.roles import Plan
 from secagg.round import Round, open_round, round_digest
 from secagg.runtime.ending import Ending
 from secagg.runtime.model import Model
+from secagg.tally import Tallies, Tally
 from secagg.types import Context, Entropy, PartyId
 
 log = logging.getLogger("secagg.runtime")
@@ -88,7 +89,9 @@ class Attendant:
         ledger: Ledger,
         entropy: Entropy,
         notify: Callable[[Event], None] = ignore,
+        tallies: Tallies = Tally.zero,
     ) -> None:
+        self.tallies = tallies
         self.me, self.plans, self.policy, self.ledger, self.entropy, self.notify = me, plans, policy, ledger, entropy, notify
         self.coordinator = me.roster.with_role("coordinator")[0].party
         self.seat: Seat | None = None
@@ -188,7 +191,7 @@ class Attendant:
         plan = made.from_description(described)
         model = self._check(describe, opened)
         self._enter(opened)
-        role = plan.role(opened, self.me, policy=self.policy, ledger=self.ledger, entropy=self.entropy)
+        role = plan.role(opened, self.me, policy=self.policy, ledger=self.ledger, entropy=self.entropy, tallies=self.tallies)
         return Seat(opened, plan, Endpoint(role, opened, self.me, made.CODEC), role.phase, now, model)
 
     def _enter(self, opened: Round) -> None:

@@ -21,6 +21,7 @@ from secagg.receipt import Receipt
 from secagg.roles import Plan, Sum
 from secagg.round import Round, RoundDescription, sign_round
 from secagg.runtime.attendant import abort
+from secagg.tally import Tallies, Tally
 from secagg.types import Entropy, PartyId
 
 log = logging.getLogger("secagg.runtime")
@@ -29,7 +30,10 @@ log = logging.getLogger("secagg.runtime")
 class Coordinator:
     """Driven by one caller at a time, like `Attendant`. Between attempts it refuses everything."""
 
-    def __init__(self, me: Identity, plan: Plan, *, policy: Policy, ledger: Ledger, entropy: Entropy) -> None:
+    def __init__(
+        self, me: Identity, plan: Plan, *, policy: Policy, ledger: Ledger, entropy: Entropy, tallies: Tallies = Tally.zero
+    ) -> None:
+        self.tallies = tallies
         self.me, self.plan, self.policy, self.ledger, self.entropy = me, plan, policy, ledger, entropy
         self.opened: Round | None = None
         self.total: Sum | None = None
@@ -51,7 +55,7 @@ class Coordinator:
         opened = sign_round(description, self.me)
         self.me.roster.check_valid((*description.cohort, *description.servers, self.me.party), now)
         self.ledger.enter(opened.ctx)
-        role = self.plan.role(opened, self.me, policy=self.policy, ledger=self.ledger, entropy=self.entropy)
+        role = self.plan.role(opened, self.me, policy=self.policy, ledger=self.ledger, entropy=self.entropy, tallies=self.tallies)
         self.opened, self.total, self.failure, self.left, self.closed_at, self._model = opened, None, None, {}, None, model
         self._endpoint = Endpoint(role, opened, self.me, self.plan.CODEC)
         self._phase, self._since = role.phase, now

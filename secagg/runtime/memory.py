@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 
 from secagg.envelope import Packet
 from secagg.errors import PeerError
-from secagg.payload import Blob, join
+from secagg.payload import Blob, Payload, join
 from secagg.types import PartyId
 
 log = logging.getLogger("secagg.runtime")
@@ -59,6 +59,26 @@ class Agent(Protocol):
     def tick(self, now: float) -> list[Packet]: ...
 
 
+class Elsewhere(Protocol):
+    """Agents whose work is done in other processes: what they were handed is answered later."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether answers are still to come."""
+
+    def take(self) -> list[Packet]:
+        """The next answers, in the order in which they were asked for."""
+
+
+class Nowhere:
+    """All agents are here."""
+
+    busy = False
+
+    def take(self) -> list[Packet]:
+        return []
+
+
 class MemoryNetwork:
     """Carries packets between agents, first in, first out; when nothing is on its way, time jumps to the next deadline.
 
@@ -68,6 +88,7 @@ class MemoryNetwork:
         delivered: bytes handed to each party.
         refused: packets that arrived as no packet at all.
         observer: sees every step of every agent.
+        elsewhere: the agents that only pass on what they receive; time stands still until they have answered.
     """
 
     def __init__(self, *, now: float, fault: Fault | None = None, observer: Observer | None = None) -> None:
@@ -79,6 +100,7 @@ class MemoryNetwork:
         self._fault = fault
         self._agents: dict[PartyId, Agent] = {}
         self._queue: deque[Packet] = deque()
+        self.elsewhere: Elsewhere = Nowhere()
 
     def attach(self, party: PartyId, agent: Agent) -> None:
         """Let `agent` be `party`; one that was there before is gone, as after a restart."""
@@ -100,13 +122,15 @@ class MemoryNetwork:
     @property
     def busy(self) -> bool:
         """Whether something is on its way, or somebody waits for a time."""
-        return bool(self._queue) or any(agent.due() is not None for agent in self._agents.values())
+        return bool(self._queue) or self.elsewhere.busy or any(agent.due() is not None for agent in self._agents.values())
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Deliver until `until()`, or until nothing is on its way and nobody waits for a time."""
         while not until():
             if self._queue:
                 self._deliver(self._queue.popleft())
+            elif self.elsewhere.busy:
+                self.send(self.elsewhere.take())
             elif not self._wait():
                 return
 
@@ -116,7 +140,7 @@ class MemoryNetwork:
             return
         payload, act, kind = packet.payload, self.observer.act, packet.header.kind
         if payload is not None:  # a payload may be made as it is read: that is its sender's work
-            payload = Blob(act(packet.header.sender, f"send {kind}", partial(join, payload)))
+            payload = act(packet.header.sender, f"send {kind}", partial(_made, payload))
         try:
             arrived = Packet.parse(bytes(packet.envelope), payload)
         except PeerError as refused:
@@ -134,6 +158,11 @@ class MemoryNetwork:
         self.now = max(self.now, due)
         self.send(self.observer.act(party, "deadline", partial(self._agents[party].tick, self.now)))
         return True
+
+
+def _made(payload: Payload) -> Payload:
+    """As bytes in memory, which nobody changes."""
+    return payload if isinstance(payload, Blob) else Blob(join(payload))
 
 
 def packet_size(packet: Packet) -> int:

@@ -28,6 +28,7 @@ from secagg.runtime.attendant import Attendant, Plans
 from secagg.runtime.coordinator import Coordinator, abort_packets
 from secagg.runtime.dialler import ENDED
 from secagg.runtime.ending import Ending, ending_context
+from secagg.runtime.engine import Engine, engine_of
 from secagg.runtime.home import Home, Progress, Record
 from secagg.runtime.hub import Hub
 from secagg.runtime.limits import Limits
@@ -35,6 +36,7 @@ from secagg.runtime.model import float_bytes
 from secagg.runtime.result import Result
 from secagg.runtime.runner import Runner
 from secagg.runtime.task import Opened, Task
+from secagg.tally import Tallies, Tally
 from secagg.types import PartyId
 from secagg.wire.parse import parse
 from secagg.wire.v1 import common_pb2 as pb
@@ -337,6 +339,7 @@ def serve(
     attempts: int = 3,
     finish: float = 30.0,
     limits: Limits | None = None,
+    engine: str | Engine | None = None,
 ) -> Server:
     """Start a hub on `address` (`host:port`) and return at once; parties may dial from then on.
 
@@ -355,6 +358,8 @@ def serve(
             their ledgers in subfolders of it, by default in their own identity's folder.
         attempts: attempts of one round before `aggregate` gives up.
         finish: seconds for each of the phases after the deadline.
+        engine: where the sums of this process lie: None, in it; `"ray"`, split by range over the workers of Ray (install `secagg[ray]`),
+            for vectors that one machine adds too slowly.
 
     Raises:
         ConfigError: identity, roster, plan, model or TLS files do not fit each other.
@@ -379,19 +384,20 @@ def serve(
     )
     kept, record = home.ledger(ledger), Record(home, task)
     _take_up(made, kept, record)
-    coordinator = Coordinator(identity, plan, policy=chosen, ledger=kept, entropy=os.urandom)
+    tallies = engine_of(engine).tallies if engine is not None else Tally.zero
+    coordinator = Coordinator(identity, plan, policy=chosen, ledger=kept, entropy=os.urandom, tallies=tallies)
     spoken = {plan.PROTOCOL: type(plan)}
-    attendants = [_attendant(one, spoken, chosen, state) for one in aggregators]
+    attendants = [_attendant(one, spoken, chosen, state, tallies) for one in aggregators]
     _raise_file_limit(len(identity.roster.members))
     server = Server(made, coordinator, record, dict(model), attempts)
     driver.call(server._start(address, attendants, load_tls(identity), home, bounds))  # its other half
     return server
 
 
-def _attendant(one: Identity, plans: Plans, policy: Policy, state: Path | None) -> Attendant:
+def _attendant(one: Identity, plans: Plans, policy: Policy, state: Path | None, tallies: Tallies) -> Attendant:
     """An aggregator in this process; its ledger is its own."""
     ledger = Home.of(one, state / one.party if state is not None else None).ledger(None)
-    return Attendant(one, plans=plans, policy=policy, ledger=ledger, entropy=os.urandom)
+    return Attendant(one, plans=plans, policy=policy, ledger=ledger, entropy=os.urandom, tallies=tallies)
 
 
 def _take_up(task: Task, ledger: Ledger, record: Record) -> None:
