@@ -104,9 +104,8 @@ class Tally:
         combine(masks, self.words, self.ring, first)
 
     def _combine(self, index: int, chunk: memoryview, sign: int) -> None:
-        words, start = self.ring.unpack(chunk, len(chunk) * 8 // self.ring.bits), index * words_in_a_chunk(self.ring)
-        into = self.ring.add_into if sign > 0 else self.ring.sub_into
-        into(self.words[start : start + len(words)], words)
+        start = index * words_in_a_chunk(self.ring)
+        self.ring.combine_packed(self.words[start : start + len(chunk) * 8 // self.ring.bits], chunk, sign)
 
     def __repr__(self) -> str:
         return f"Tally({len(self.words)} words of {self.ring.bits} bits)"

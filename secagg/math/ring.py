@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.errors import ConfigError
+from secagg.math import packing
 
 Words: TypeAlias = NDArray[np.unsignedinteger[Any]]
 """Ring elements, one per coordinate, of the ring's `dtype`."""
@@ -31,9 +32,6 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     64: np.dtype("<u8"),
 }
 _SIGNED: dict[int, np.dtype[Any]] = {2: np.dtype("<i2"), 4: np.dtype("<i4"), 8: np.dtype("<i8")}
-_PLANES: dict[int, tuple[np.dtype[Any], int]] = {24: (np.dtype("u1"), 3), 48: (np.dtype("<u2"), 3)}
-"""How a word of a packed width splits: the unit, and how many of the word's units travel."""
-
 _CHUNK = 1 << 16
 """Words per step where a step makes more than one pass: at most 512 KiB, so that the later passes read the second-level cache."""
 
@@ -125,12 +123,7 @@ class Ring:
         if self.fills_word:
             np.frombuffer(out, self.dtype)[:] = words
             return
-        unit, planes = _PLANES[self.bits]
-        target = np.frombuffer(out, unit).reshape(-1, planes)
-        for part in _parts(len(words)):
-            source = np.ascontiguousarray(words[part]).view(unit).reshape(-1, self.dtype.itemsize // unit.itemsize)
-            for plane in range(planes):
-                target[part, plane] = source[:, plane]
+        packing.pack_into(words, out, self.bits // 8)
 
     def unpack(self, data: Buffer, n: int) -> Words:
         """`n` elements from their packed bytes; a read-only view of `data` where a word is a machine word, else a new array.
@@ -143,14 +136,21 @@ class Ring:
             words: Words = np.frombuffer(data, self.dtype)
             words.flags.writeable = False
             return words
-        unit, planes = _PLANES[self.bits]
-        source = np.frombuffer(data, unit).reshape(-1, planes)
-        words = np.zeros(n, self.dtype)
-        target = words.view(unit).reshape(-1, self.dtype.itemsize // unit.itemsize)
-        for part in _parts(n):
-            for plane in range(planes):
-                target[part, plane] = source[part, plane]
-        return words
+        return packing.unpack(data, n, self.bits // 8, self.dtype)
+
+    def combine_packed(self, total: Words, data: Buffer, sign: int) -> None:
+        """`total` ± the elements that are packed in `data`, in place, as adding or taking away what `unpack` gives. `sign` is 1 or −1.
+
+        Raises:
+            ConfigError: `total` is not a vector of the ring, or `data` has not exactly `packed_size(len(total))` bytes.
+        """
+        self._check(total)
+        self._check_size(data, len(total))
+        combine = np.add if sign > 0 else np.subtract
+        if self.fills_word:
+            combine(total, np.frombuffer(data, self.dtype), out=total)
+        else:
+            packing.combine_into(total, data, self.bits // 8, combine)
 
     def center(self, words: Words) -> NDArray[np.int64]:
         """The signed representative of each element, in [-2^(bits-1), 2^(bits-1)), as a new array."""

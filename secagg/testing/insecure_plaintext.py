@@ -72,7 +72,7 @@ def add_words(total: Vector, payload: Payload, encoding: Encoding) -> None:
     step = PLAIN * 8 // ring.bits
     for chunk in chunks(payload):
         part = total[start : start + step]
-        ring.add_into(part, ring.unpack(chunk[: ring.packed_size(len(part))], len(part)))
+        ring.combine_packed(part, chunk[: ring.packed_size(len(part))], 1)
         start += len(part)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secagg.errors import ConfigError
-from secagg.math import additive
+from secagg.math import additive, packing
 from secagg.math.ring import WIDTHS, Ring
 from secagg.testing.entropy import InsecureEntropy
 
@@ -120,3 +120,48 @@ def test_wrong_lengths_dtypes_and_shapes_are_refused(bits):
         ring.pack(ring.zeros(4).reshape(2, 2))
     with pytest.raises(ConfigError, match="are a vector of"):
         ring.sub_into(ring.zeros(3), np.zeros(3, np.int8))
+
+
+@pytest.mark.parametrize(("width", "dtype"), [(3, "<u4"), (6, "<u8")])
+@given(n=st.integers(0, 200), shift=st.integers(0, 7), seed=st.integers(0, 2**32))
+def test_words_written_over_each_other_are_those_written_unit_after_unit(width, dtype, n, shift, seed):
+    words = np.random.default_rng(seed).integers(0, 2**32, (n, 2), np.uint32).view("<u8")[:, 0].astype(dtype)
+    one, other = (memoryview(bytearray(n * width + shift))[shift:] for _ in range(2))
+    packing.pack_into(words, one, width)
+    packing.write_units(words, other, width)
+    assert one == other
+    assert np.array_equal(packing.unpack(one, n, width, np.dtype(dtype)), words & np.asarray((1 << 8 * width) - 1, dtype))
+
+
+def test_words_are_packed_too_where_numpy_writes_in_another_order(monkeypatch):
+    monkeypatch.setattr(packing, "in_order", lambda: False)
+    ring = Ring(24)
+    vector = np.arange(200_000, dtype=np.uint32) * 83
+    ring.reduce_into(vector)
+    assert np.array_equal(ring.unpack(ring.pack(vector), len(vector)), vector)
+
+
+def test_a_process_notices_that_numpy_writes_in_another_order(monkeypatch):
+    def backwards(words, out, width):
+        last = len(words) - 1
+        target = packing._overlapping(out, last, width, words.dtype)
+        for place in range(last - 1, -1, -1):
+            target[place] = words[place]
+
+    assert packing.in_order.__wrapped__()
+    monkeypatch.setattr(packing, "_write", backwards)
+    assert not packing.in_order.__wrapped__()
+
+
+@given(ring=rings, n=lengths, seed=seeds, sign=st.sampled_from([1, -1]))
+def test_packed_words_are_added_and_taken_away_as_unpacked_ones(ring, n, seed, sign):
+    total, other = words(ring, n, seed), words(ring, n, seed + 1)
+    expected = total.copy()
+    (ring.add_into if sign > 0 else ring.sub_into)(expected, other)
+    ring.combine_packed(total, ring.pack(other), sign)
+    assert np.array_equal(total, expected)
+
+
+def test_packed_words_of_another_length_are_not_added():
+    with pytest.raises(ConfigError, match="9 bytes"):
+        Ring(24).combine_packed(Ring(24).zeros(4), bytes(9), 1)
