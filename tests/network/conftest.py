@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from protocols import additive, ckks, pairwise
+from protocols.ckks import threshold
 from secagg.identity import Identity
 from secagg.pki.trial import make_trial
 from secagg.runtime import join
 from secagg.testing.insecure_plaintext import Plan as Plaintext
 
 CLIENTS = ("c0", "c1", "c2", "c3")
-PLANS = (Plaintext, additive.Plan, pairwise.Plan, ckks.Plan)
+PLANS = (Plaintext, additive.Plan, pairwise.Plan, ckks.Plan, threshold.Plan)
 VALUES = 2000
 
 
@@ -38,6 +39,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four clients and the key holder k0."""
     return make_trial(tmp_path_factory.mktemp("held") / "pki", clients=CLIENTS, keyholders=["k0"], classic=True).folder
+
+
+@pytest.fixture(scope="session")
+def parted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four clients and the key holders k0, k1 and k2."""
+    return make_trial(tmp_path_factory.mktemp("parted") / "pki", clients=CLIENTS, keyholders=["k0", "k1", "k2"], classic=True).folder
 
 
 def model(values: int = VALUES) -> dict[str, Any]:

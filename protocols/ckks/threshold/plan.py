@@ -7,6 +7,7 @@ from typing import ClassVar, Self, get_args
 
 from protocols.ckks.cipher import Packing
 from secagg.crypto.seal import OpenKey
+from secagg.crypto.stream import sealed_size
 from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage
 from secagg.identity import Identity
@@ -19,6 +20,7 @@ from secagg.tally import Tallies, Tally
 from secagg.types import Entropy
 
 from . import client, keyholder, server
+from .dealing import SHARE_BYTES
 from .messages import Committed, Fixed, Offer, Report, Share
 from .params import DRAWS, MAX_HOLDERS, MIN_HOLDERS, Params
 
@@ -101,8 +103,8 @@ class Plan:
         return 1 if age == 0 else None
 
     def payload_limit(self, description: RoundDescription) -> int:
-        """Most bytes of any payload of the round: a ciphertext; a part of the key is smaller."""
-        return Packing.of(description, DRAWS).size
+        """Most bytes of any payload of the round: a ciphertext, or a sealed part of the key."""
+        return max(Packing.of(description, DRAWS).size, sealed_size(SHARE_BYTES))
 
     def describe(self, terms: Terms, roster: Roster) -> RoundDescription:
         cohort = terms.cohort or tuple(member.party for member in roster.with_role("client"))

@@ -112,8 +112,10 @@ def test_a_roster_that_does_not_fit_the_plan_is_refused(parties: Consortium) -> 
     assert (PLAN.staleness_factor(0), PLAN.staleness_factor(1)) == (1, None)
 
 
-def test_a_payload_may_be_as_long_as_a_ciphertext(stage: Stage) -> None:
-    assert PLAN.payload_limit(stage.opened.description) == stage.reports[ONE].payload.size
+def test_a_payload_may_be_as_long_as_a_ciphertext_or_a_sealed_part(stage: Stage) -> None:
+    described = stage.opened.description
+    assert PLAN.payload_limit(described) == stage.shares()[FIRST].payload.size > stage.reports[ONE].payload.size
+    assert PLAN.payload_limit(replace(described, values=100_000)) == 25 * 8 * 4096
 
 
 # --- the client -----------------------------------------------------------------------------------------------------------------
