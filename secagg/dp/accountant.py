@@ -23,7 +23,7 @@ Unit = Literal["record", "customer", "organisation"]
 HOPELESS = 64.0
 """ε above which the Rényi bound is stated and no loss distribution worked out: it would take minutes, and nobody can mean such a budget."""
 
-_MOST_NOISE, _STEP = 1e4, 1e-4
+_MOST_NOISE, _STEP, _COARSE = 1e4, 1e-4, 1e-3
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -92,9 +92,7 @@ def account(steps: Sequence[Steps], *, delta: float, unit: Unit) -> Guarantee:
     merged = _merged(steps)
     if not merged:
         return Guarantee(unit, 0.0, delta, 0.0)
-    rdp = _by_renyi(merged, delta)
-    epsilon = rdp if rdp > HOPELESS else _by_loss_distribution(merged, delta)
-    check(epsilon, rdp)
+    epsilon, rdp = _stated(merged, delta, _STEP)
     return Guarantee(unit, epsilon, delta, rdp)
 
 
@@ -120,11 +118,15 @@ def noise_for(
     used = account(spent, delta=delta, unit=unit).epsilon
     if used >= target_epsilon:
         raise ConfigError(f"target_epsilon={target_epsilon}: ε = {used:.4g} is spent already: raise the target, or stop here")
-    # The Rényi bound is quick and never states less: what it asks for is enough, and the loss distribution then lowers it.
+    # The Rényi bound is quick and never states less: what it asks for is enough, and the loss distribution then lowers it. On a coarser
+    # grid that one is ten times quicker and never states less either, so the fine one only confirms what it finds.
     enough = _bisect(lambda noise: _by_renyi(_merged([*spent, Steps(count, noise, sampling)]), delta), target_epsilon, 1e-2, _MOST_NOISE)
-    return _bisect(
-        lambda noise: account([*spent, Steps(count, noise, sampling)], delta=delta, unit=unit).epsilon, target_epsilon, enough / 2, enough
-    )
+
+    def on(grid: float) -> Callable[[float], float]:
+        return lambda noise: _stated(_merged([*spent, Steps(count, noise, sampling)]), delta, grid)[0]
+
+    found = _bisect(on(_COARSE), target_epsilon, enough / 2, enough)
+    return found if on(_STEP)(found) <= target_epsilon else _bisect(on(_STEP), target_epsilon, found, enough)
 
 
 def check_delta(delta: float, units: int) -> None:
@@ -159,9 +161,17 @@ def _merged(steps: Sequence[Steps]) -> tuple[Steps, ...]:
     return tuple(sorted(Steps(count, noise, sampling) for (noise, sampling), count in counts.items()))
 
 
+def _stated(steps: tuple[Steps, ...], delta: float, grid: float) -> tuple[float, float]:
+    """ε by loss distributions on a grid, and by Rényi divergences, which agree."""
+    rdp = _by_renyi(steps, delta)
+    epsilon = rdp if rdp > HOPELESS else _by_loss_distribution(steps, delta, grid)
+    check(epsilon, rdp)
+    return epsilon, rdp
+
+
 @lru_cache(maxsize=256)
-def _by_loss_distribution(steps: tuple[Steps, ...], delta: float) -> float:
-    pld = _library("pld").PLDAccountant(value_discretization_interval=_STEP)
+def _by_loss_distribution(steps: tuple[Steps, ...], delta: float, grid: float) -> float:
+    pld = _library("pld").PLDAccountant(value_discretization_interval=grid)
     return _composed(pld, steps, delta)
 
 
