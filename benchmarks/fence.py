@@ -2,9 +2,11 @@
 
     SECAGG_DATA=… python -m benchmarks.fence [--outputs 10000] [--phrases 1000]
 
-Each output is a model that does nothing but try to say a blocked phrase: the phrase in a disguise, cut into tokens at random; a token
-that is forbidden is replaced by another one, or, if none is left, skipped. `leaks` counts outputs in which a plain search of the
-canonical text finds the phrase; `leaks_of_transformers` is the same attack against its bad-words list with the usual tokenisation.
+An output is what a model says that does nothing but try to say a blocked phrase: the phrase in a disguise, cut into tokens at random; a
+token that is forbidden is replaced by another one, or, if none is left, skipped. In one output of `BIASED` the model is a row of logits of
+noise with a bias for the phrase, through the logits processor. `leaks` counts outputs whose canonical text, by a plain search, holds the
+phrase, or in which the text fence finds any phrase; `free` is the same attack without a fence, and `transformers` with its bad-words
+processor, which is given every phrase in its usual tokenisation.
 """
 
 from __future__ import annotations
@@ -13,15 +15,21 @@ import argparse
 import json
 import os
 import random
+import statistics
 import time
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import torch
 from tokenizers import Tokenizer, decoders, models
+from transformers import NoBadWordsLogitsProcessor
 
 from benchmarks.measure import machine
-from secagg.filters.fence import Fence, Phrases
+from secagg.filters.fence import Fence, Phrases, Shape
 from secagg.filters.fence.decoding import DecodingFence
+from secagg.filters.fence.processor import FenceLogitsProcessor
 from secagg.filters.fence.tokens import Vocabulary
 
 DATA = Path(os.environ.get("SECAGG_DATA", "."))
@@ -41,6 +49,8 @@ DISGUISES = {
     "look-alikes": lambda p, rng: p.translate(str.maketrans("aceopxy", "асеорху")),
     "leet": lambda p, rng: p.translate(str.maketrans("oieast", "013457")),
 }
+BIASED, FREE, BRUTE = 50, 20, 4
+"""One output in so many is a biased row of logits; is said without a fence too; and states whose row is compared with brute force."""
 
 
 def vocabularies() -> dict[str, Vocabulary]:
@@ -74,7 +84,7 @@ class Attack:
         self.rng.shuffle(found)
         return found
 
-    def say(self, text: bytes, allowed: Any) -> list[int]:
+    def say(self, text: bytes, allowed: Callable[[list[int], int], bool]) -> list[int]:
         at, said = 0, []
         while at < len(text):
             token, length = next(((t, n) for t, n in self.choices(text, at) if allowed(said, t)), (None, 1))
@@ -83,15 +93,48 @@ class Attack:
             at += length
         return said
 
+    def push(self, text: bytes, size: int, processor: FenceLogitsProcessor) -> list[int]:
+        """A model of noise with a strong wish for whatever goes on; what it says instead may be anything."""
+        at, said = 0, [size - 1]
+        while at < len(text):
+            wish = dict(self.choices(text, at))
+            scores = torch.randn(1, size)
+            scores[0, list(wish)] += 12.0
+            said.append(int(processor(torch.tensor([said]), scores).argmax()))
+            at += wish.get(said[-1], 1)
+        return said[1:]
+
+    def usual(self, text: bytes) -> list[int]:
+        """The usual tokenisation: byte pairs merged in the order of the vocabulary; the longest pieces first with WordPiece."""
+        if b"##" in self.ids or bytes([255]) not in self.ids:
+            return self._longest(text)
+        pieces = [text[at : at + 1] for at in range(len(text))]
+        while True:
+            pairs = [(self.ids[a + b][0], at) for at, (a, b) in enumerate(pairwise(pieces)) if a + b in self.ids]
+            if not pairs:
+                return [self.ids[piece][0] for piece in pieces]
+            at = min(pairs)[1]
+            pieces[at : at + 2] = [pieces[at] + pieces[at + 1]]
+
+    def _longest(self, text: bytes) -> list[int]:
+        said, at = [], 0
+        while at < len(text):
+            length = next((n for n in range(min(self.longest, len(text) - at), 0, -1) if text[at : at + n] in self.ids), 0)
+            said += self.ids[text[at : at + length]][:1] if length else []
+            at += length or 1
+        return said
+
 
 def attack(vocabulary: Vocabulary, phrases: tuple[str, ...], outputs: int, rng: random.Random) -> dict[str, Any]:
     start = time.process_time()
     fence = Fence(Phrases("list", phrases))
     decoding = DecodingFence(fence, vocabulary, eos=len(vocabulary.tokens) - 1)
     built = time.process_time() - start
-    attacker = Attack(vocabulary, rng)
-    always, leaks, tried, plain, usual = set(decoding.always.tolist()), 0, 0, 0, 0
+    attacker, processor = Attack(vocabulary, rng), FenceLogitsProcessor(decoding)
+    always, size = set(decoding.always.tolist()), len(vocabulary.tokens)
     symbols = fence.machines[0].symbols
+    listed = [symbols(phrase) for phrase in phrases]
+    leaks = biased = tried = free = 0
     for turn in range(outputs):
         phrase = rng.choice(phrases)
         text = list(DISGUISES.values())[turn % len(DISGUISES)](phrase, rng).encode()
@@ -104,35 +147,119 @@ def attack(vocabulary: Vocabulary, phrases: tuple[str, ...], outputs: int, rng: 
             inside = bool((row.ids == token).any())
             return inside if row.only else not inside and token not in always
 
-        leaks += symbols(phrase) in symbols(vocabulary.text(attacker.say(text, allowed)))
-        free = attacker.say(text, lambda said, token: True)
-        if symbols(phrase) in symbols(vocabulary.text(free)):
+        pushed = turn % BIASED == 0
+        said = vocabulary.text(attacker.push(text, size, processor) if pushed else attacker.say(text, allowed))
+        seen = symbols(said)
+        leaks += any(one in seen for one in listed) or bool(fence.check(said))
+        biased += pushed
+        if turn % FREE == 0:
             tried += 1
-            if turn % len(DISGUISES) == 0:
-                plain += 1
-                listed = greedy(attacker, text)
-                usual += not any(free[at : at + len(listed)] == listed for at in range(len(free)))
+            free += symbols(phrase) in symbols(vocabulary.text(attacker.say(text, lambda said, token: True)))
     return {
-        "tokens": len(vocabulary.tokens),
+        "tokens": size,
         "build_s": round(built, 2),
         "outputs": outputs,
+        "biased": biased,
         "leaks": leaks,
-        "leaks_without_fence": tried,
-        "leaks_of_transformers": f"{usual} of {plain}",
+        "free": f"{free} of {tried}",
+        "transformers": usual_list(attacker, vocabulary, phrases, rng),
+        "rows": rows(decoding, attacker, phrases, rng),
+        **clocks(decoding, attacker, phrases, rng),
     }
 
 
-def greedy(attacker: Attack, text: bytes) -> list[int]:
-    """The usual tokenisation, near enough: the longest token each time."""
-    said, at = [], 0
-    while at < len(text):
-        length = next((n for n in range(min(attacker.longest, len(text) - at), 0, -1) if text[at : at + n] in attacker.ids), 0)
-        said += attacker.ids[text[at : at + length]][:1] if length else []
-        at += length or 1
-    return said
+def usual_list(attacker: Attack, vocabulary: Vocabulary, phrases: tuple[str, ...], rng: random.Random) -> str:
+    """Random tokenisations of phrases as they are spelled, against transformers' own processor."""
+    size, tried, leaked = len(vocabulary.tokens), 100, 0
+    listed = [ids for phrase in phrases for lead in ("", " ") if (ids := attacker.usual((lead + phrase).encode()))]
+    processor = NoBadWordsLogitsProcessor(listed, eos_token_id=size - 1)
+    for phrase in rng.sample(phrases, tried):
+        rows: list[torch.Tensor] = []
+
+        def allowed(said: list[int], token: int, rows: list[torch.Tensor] = rows) -> bool:
+            while len(rows) <= len(said):
+                rows.append(processor(torch.tensor([[size - 1, *said]]), torch.zeros(1, size))[0])
+            return bool(rows[-1][token] == 0)
+
+        said = vocabulary.text(attacker.say(phrase.encode(), allowed))
+        leaked += phrase in "".join(said.split()) if " " not in phrase else phrase in said
+    return f"{leaked} of {tried}"
 
 
-def text_fence() -> dict[str, Any]:
+def rows(decoding: DecodingFence, attacker: Attack, phrases: tuple[str, ...], rng: random.Random) -> str:
+    """Rows of states in the middle of a phrase, and what trying every token gives."""
+    equal = 0
+    for _ in range(BRUTE):
+        ids = attacker.say(rng.choice(phrases).encode(), lambda said, token: True)
+        state = decoding.prompted(ids[: len(ids) // 2 + 1])
+        equal += decoding.forbidden(state) == brute(decoding, state)
+    return f"{equal} of {BRUTE} equal"
+
+
+def brute(decoding: DecodingFence, state: Any) -> set[int]:
+    """What is said from here with each token: never UTF-8, or dead in one of the machines."""
+    bad = set()
+    for token, said in enumerate(decoding.vocabulary.tokens):
+        if token in decoding.eos:
+            continue
+        try:
+            text = (state.pending + (b"\xff" if said is None else said)).decode()
+        except UnicodeDecodeError as error:
+            if error.reason != "unexpected end of data":
+                bad.add(token)
+                continue
+            text = (state.pending + (said or b""))[: error.start].decode()
+        for states in {state.machines, state.alone}:
+            if any(row.advance(at, text)[1] for row, at in zip(decoding._rows, states, strict=True)):
+                bad.add(token)
+    return bad
+
+
+def clocks(decoding: DecodingFence, attacker: Attack, phrases: tuple[str, ...], rng: random.Random) -> dict[str, Any]:
+    """CPU time of a step of the processor at batch 1: in states never seen, and again."""
+    fresh = DecodingFence(Fence(Phrases("list", phrases)), decoding.vocabulary, eos=decoding.eos)
+    scores = torch.zeros(1, len(decoding.vocabulary.tokens))
+    prefixes = []
+    for phrase in rng.sample(phrases, 200):
+        ids = attacker.say(phrase.encode(), lambda said, token: True)
+        prefixes += [torch.tensor([[ids[0], *ids[:end]]]) for end in range(1, len(ids))]
+    spent: list[list[float]] = []
+    for _ in range(2):
+        processor, times = FenceLogitsProcessor(fresh), []
+        for prefix in prefixes:
+            start = time.thread_time()
+            processor(prefix, scores)
+            times.append((time.thread_time() - start) * 1e3)
+        spent.append(sorted(times))
+    first, warm = ({"median": round(statistics.median(times), 3), "p99": round(times[int(len(times) * 0.99)], 3)} for times in spent)
+    return {"first_visit_ms": first, "warm_step_ms": warm, "steps": len(prefixes)}
+
+
+def resident() -> float:
+    """Megabytes."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def memory() -> dict[str, Any]:
+    """What 50,000 phrases take, as text fence and on the largest vocabulary."""
+    vocabulary = Vocabulary.tiktoken(DATA / "vocabularies/qwen.tiktoken", specials=1)
+    listed = tuple(p for p in Phrases.read(DATA / "blocklists/houbb-65k.zh.txt").phrases if len(p) > 1)[:50_000]
+    before, start = resident(), time.process_time()
+    fence = Fence(Phrases("list", listed))
+    text, made = resident() - before, time.process_time() - start
+    start = time.process_time()
+    decoding = DecodingFence(fence, vocabulary, eos=len(vocabulary.tokens) - 1)
+    return {
+        "phrases": fence.phrases,
+        "text_fence_mb": round(text),
+        "decoding_fence_mb": round(resident() - before - text),
+        "always": len(decoding.always),
+        "text_build_s": round(made, 2),
+        "decoding_build_s": round(time.process_time() - start, 2),
+    }
+
+
+def text_fence(rng: random.Random) -> dict[str, Any]:
     phrases = Phrases.read(DATA / "blocklists/houbb-65k.zh.txt")
     fence = Fence(phrases)
     rows = (DATA / "captions/coco-cn-ext.zh.tsv").read_text(encoding="utf-8").splitlines()
@@ -146,7 +273,46 @@ def text_fence() -> dict[str, Any]:
         bool(fenced.hits) and not any(caption[hit.start : hit.end] in listed for hit in fenced.hits)
         for caption, fenced in zip(captions, done, strict=True)
     )
-    return {"phrases": fence.phrases, "captions": len(captions), "captions_per_cpu_s": round(len(captions) / spent), "false_hits": false}
+    few = Fence(Phrases("list", (*rng.sample([p for p in phrases.phrases if len(p) > 2], 500), "project falcon", "master password")))
+    tried = [p for p in few.rules[0].phrases for _ in range(2)]  # type: ignore[union-attr]
+    found = {
+        name: sum(any(hit.start <= 3 for hit in few.check(f"在 {make(p, rng)}。")) for p in tried) / len(tried)
+        for name, make in DISGUISES.items()
+    }
+    return {
+        "phrases": fence.phrases,
+        "captions": len(captions),
+        "captions_per_cpu_s": round(len(captions) / spent),
+        "false_hits": false,
+        "worst_disguise": min(found.items(), key=lambda item: item[1]),
+        **english(),
+    }
+
+
+def english() -> dict[str, Any]:
+    """False hits on English: descriptions of vehicles and incident reports, which are clean but for what the list names."""
+    lines = (DATA / "blocklists/ldnoobw.en.txt").read_text(encoding="utf-8").splitlines()
+    words = Phrases("ldnoobw", tuple(line for line in lines if any(map(str.isalnum, line))), "word")  # without its one emoji
+    long = Phrases("long", tuple(p for p in words.phrases if sum(map(str.isalnum, p)) >= 8))
+    vehicles = json.loads((DATA / "incidents/community-vehicles.en.json").read_text(encoding="utf-8"))
+    texts = [text for text in strings(vehicles) if " " in text]
+    for name in ("energy-gas-incidents", "urban-city-reports", "community-city-reports"):
+        texts += (DATA / f"incidents/{name}.en.csv").read_text(encoding="utf-8").splitlines()
+    fence = Fence(words, long, Shape("mobile"), Shape("identity"), Shape("plate"))
+    spelled = {p.lower() for p in words.phrases}
+    hits = [text for text in texts if (found := fence.check(text)) and not any(text[h.start : h.end].lower() in spelled for h in found)]
+    return {"english_texts": len(texts), "english_false_hits": len(hits)}
+
+
+def strings(value: Any) -> list[str]:
+    match value:
+        case str():
+            return [value]
+        case list():
+            return [text for part in value for text in strings(part)]
+        case dict():
+            return [text for part in value.values() for text in strings(part)]
+    return []
 
 
 def main() -> None:
@@ -155,12 +321,15 @@ def main() -> None:
     parser.add_argument("--phrases", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    torch.set_num_threads(1)
     rng = random.Random(options.seed)
+    torch.manual_seed(options.seed)
+    kept = memory()
     listed = Phrases.read(DATA / "blocklists/houbb-65k.zh.txt").phrases
     english = ("project falcon", "confidential tariff", "master password", "valve seventeen", "black start plan")
     phrases = (*(p for p in rng.sample(listed, options.phrases) if len(p) > 2), *english)
     results = {name: attack(vocabulary, phrases, options.outputs, rng) for name, vocabulary in vocabularies().items()}
-    print(json.dumps({"machine": machine(), "text": text_fence(), **results}, indent=1))
+    print(json.dumps({"machine": machine(), "text": text_fence(rng), "memory": kept, **results}, indent=1, ensure_ascii=False))
 
 
 if __name__ == "__main__":

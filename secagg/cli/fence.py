@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,6 +64,40 @@ def clean(
     fence = _fence(phrases, words, shape)
     for line in _lines(file):
         typer.echo(fence.apply(line).text)
+
+
+@app.command()
+def build(
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="tokenizer.json, the model's folder, or a .tiktoken file.")],
+    phrases: _Lists = None,
+    words: _Words = None,
+    shape: _Shapes = None,
+    eos: Annotated[str | None, typer.Option(help="The token that ends a text, by name or id; else as the model's folder says.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Keep what is worked out here, and not in the user's cache folder.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Try the lists on a model's vocabulary, and keep on disk what does not depend on them, so that the next start is quick."""
+    from secagg.filters.fence.cache import default_folder
+    from secagg.filters.fence.decoding import DecodingFence
+    from secagg.filters.fence.files import read_tokenizer
+
+    out = begin(as_json)
+    fence = _fence(phrases, words, shape)
+    folder = cache or default_folder()
+    start = time.perf_counter()
+    read = read_tokenizer(tokenizer, eos=eos, cache=folder)
+    decoding = DecodingFence(fence, read.vocabulary, eos=read.eos, cache=folder)
+    took = time.perf_counter() - start
+    facts = {
+        "tokens": len(read.vocabulary.tokens),
+        "end": " ".join(map(str, read.eos)),
+        "phrases": fence.phrases,
+        "forbidden everywhere": len(decoding.always),
+        "seconds": round(took, 2),
+        "cache": str(folder),
+    }
+    out.table(f"{tokenizer}: can be fenced", ["what", "value"], [(name, str(value)) for name, value in facts.items()])
+    out.record(facts)
 
 
 def _fence(phrases: list[Path] | None, words: list[Path] | None, shapes: list[str] | None) -> Fence:

@@ -99,6 +99,11 @@ class Automaton:
             node = self.fail[node]
         return target
 
+    @property
+    def policy(self) -> str:
+        """The policy whose alphabet it reads."""
+        return "word" if self.gaps else "robust"
+
     def symbols(self, text: str) -> str:
         """What the policy sees of `text`."""
         return text.translate(self.alphabet)

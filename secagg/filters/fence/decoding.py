@@ -9,14 +9,16 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from secagg.errors import ConfigError
 from secagg.filters.fence.automaton import Automaton
+from secagg.filters.fence.cache import fingerprint, key, packed, read, unpacked, write
 from secagg.filters.fence.fence import Fence
-from secagg.filters.fence.rows import Ids, Piece, Rows, whole
+from secagg.filters.fence.rows import Ids, Piece, Rows, Said, whole
 from secagg.filters.fence.shapes import ShapeMachine
 from secagg.filters.fence.tokens import Vocabulary
 
@@ -24,8 +26,13 @@ _TOO_MUCH = 0.5
 """A fence that forbids more of the vocabulary than this in every state is a mistake in its lists."""
 
 
-_KEPT = 1 << 16
-"""States whose tokens are kept."""
+_KEPT, _KEPT_ENDINGS = 1 << 16, 1 << 12
+"""States whose tokens are kept, and unfinished characters whose endings are."""
+
+
+_Said = tuple[str, ...]
+"""What each machine sees of a text."""
+_Endings = tuple[list[int], list[tuple[_Said, list[int]]]]
 
 
 class State(NamedTuple):
@@ -52,12 +59,15 @@ class DecodingFence:
         vocabulary: what the tokens say.
         eos: ids that end the text; allowed in every state, so a step always has an allowed token.
         specials: further special tokens that may be generated; all others are forbidden.
+        cache: a folder that keeps what does not depend on what is blocked (`secagg.filters.fence.cache`); nothing is kept without it.
 
     Raises:
         ConfigError: no end-of-sequence token, one that is none of the vocabulary, or lists that forbid half of the vocabulary.
     """
 
-    def __init__(self, fence: Fence, vocabulary: Vocabulary, *, eos: int | Iterable[int], specials: Iterable[int] = ()) -> None:
+    def __init__(
+        self, fence: Fence, vocabulary: Vocabulary, *, eos: int | Iterable[int], specials: Iterable[int] = (), cache: Path | None = None
+    ) -> None:
         self.vocabulary = vocabulary
         self.eos = (eos,) if isinstance(eos, int) else tuple(eos)
         if not self.eos or not all(0 <= index < len(vocabulary.tokens) for index in self.eos):
@@ -65,7 +75,9 @@ class DecodingFence:
         self._silent = {*self.eos, *specials}
         self._pieces: dict[int, Piece] = {}
         never, bodies = self._read()
-        self._rows = [Rows(machine, bodies) for machine in fence.machines if isinstance(machine, Automaton | ShapeMachine)]
+        made_of = fingerprint(vocabulary.tokens, self._silent) if cache else b""
+        machines = [machine for machine in fence.machines if isinstance(machine, Automaton | ShapeMachine)]
+        self._rows = [Rows(machine, _said(machine, bodies, cache, made_of)) for machine in machines]
         held = [row.always for row in self._rows]
         self.always: Ids = np.unique(np.concatenate([np.array(never, np.int64), *held]))
         if sum(map(len, held)) > _TOO_MUCH * len(vocabulary.tokens):
@@ -75,6 +87,7 @@ class DecodingFence:
         starts = tuple(row.machine.start for row in self._rows)
         self.start = State(starts, starts, b"")
         self._allowed: dict[State, Allowed] = {}
+        self._known_endings: dict[bytes, _Endings] = {}
 
     def _read(self) -> tuple[list[int], list[tuple[str, int]]]:
         """Tokens that are never allowed, or only after an unfinished character; and the whole characters of the others."""
@@ -127,6 +140,14 @@ class DecodingFence:
             known = self._allowed[state] = self._finishing(state) if state.pending else self._completing(state)
         return known
 
+    def permits(self, state: State, token: int) -> bool:
+        """Whether one token may come next."""
+        allowed = self.allowed(state)
+        listed = bool((allowed.ids == token).any())
+        return (
+            listed if allowed.only else not listed and 0 <= token < len(self.vocabulary.tokens) and not bool((self.always == token).any())
+        )
+
     def forbidden(self, state: State) -> set[int]:
         """Every token that may not come next."""
         allowed = self.allowed(state)
@@ -140,21 +161,53 @@ class DecodingFence:
 
     def _finishing(self, state: State) -> Allowed:
         """Tokens that finish the character, or come nearer, and complete no phrase."""
-        lead = state.pending[0]
-        missing = 2 + (lead >= 0xE0) + (lead >= 0xF0) - len(state.pending)
-        ids = [index for head, tokens in self._heads.items() if len(head) <= missing for index in self._behind(state, head, tokens)]
-        return Allowed(np.array([*ids, *self.eos], np.int64), only=True)
-
-    def _behind(self, state: State, head: bytes, tokens: list[int]) -> list[int]:
-        """Those of the tokens with one head that are allowed."""
-        try:
-            text, _ = whole(state.pending + head)
-        except UnicodeDecodeError:
-            return []
-        if not text:
-            return [index for index in tokens if not self._pieces[index].body and not self._pieces[index].tail]
+        nearer, endings = self._endings(state.pending)
         kinds = {state.machines, state.alone}
-        return [index for index in tokens if not any(self._dead(kind, text + self._pieces[index].body) for kind in kinds)]
+        ids = [index for said, ids in endings if not any(self._dead(kind, said) for kind in kinds) for index in ids]
+        return Allowed(np.array([*nearer, *ids, *self.eos], np.int64), only=True)
 
-    def _dead(self, states: tuple[int, ...], text: str) -> bool:
-        return any(row.advance(at, text)[1] for row, at in zip(self._rows, states, strict=True))
+    def _endings(self, pending: bytes) -> _Endings:
+        """Tokens that may follow an unfinished character: those that leave it so, and the others by what is said with them."""
+        known = self._known_endings.get(pending)
+        if known is None:
+            if len(self._known_endings) >= _KEPT_ENDINGS:
+                self._known_endings.clear()
+            nearer: list[int] = []
+            endings: dict[str, list[int]] = {}
+            lead = pending[0]
+            missing = 2 + (lead >= 0xE0) + (lead >= 0xF0) - len(pending)
+            for head, tokens in self._heads.items():
+                if len(head) > missing:
+                    continue
+                try:
+                    text, _ = whole(pending + head)
+                except UnicodeDecodeError:
+                    continue
+                for index in tokens:
+                    piece = self._pieces[index]
+                    if text:
+                        endings.setdefault(text + piece.body, []).append(index)
+                    elif not piece.body and not piece.tail:
+                        nearer.append(index)
+            said = [(tuple(row.machine.symbols(text) for row in self._rows), ids) for text, ids in endings.items()]
+            alive = [(symbols, ids) for symbols, ids in said if not any(map(Rows.whole, self._rows, symbols))]
+            known = self._known_endings[pending] = nearer, alive
+        return known
+
+    def _dead(self, states: tuple[int, ...], said: _Said) -> bool:
+        """Whether something is completed that was begun before; what completes a phrase by itself is left out already."""
+        rows = zip(self._rows, states, said, strict=True)
+        return any(row.touches(at, symbols) and row.dead(at, symbols) for row, at, symbols in rows)
+
+
+def _said(machine: Automaton | ShapeMachine, bodies: list[tuple[str, int]], cache: Path | None, made_of: bytes) -> Said:
+    """The tokens in the order of one policy, from the cache if they are there."""
+    if cache is None:
+        return Said.of(machine, bodies)
+    name = key(b"said", made_of, machine.policy.encode())
+    kept = read(cache, name)
+    if kept is not None:
+        return Said([string.decode() for string in unpacked(kept) if string is not None], kept["ids"].astype(np.int64))
+    said = Said.of(machine, bodies)
+    write(cache, name, {**packed([string.encode() for string in said.strings]), "ids": said.ids})
+    return said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, get_args
 
@@ -14,6 +14,7 @@ from secagg.filters.fence.rules import Phrases, Rule, Shape, indexed
 from secagg.filters.fence.shapes import ShapeMachine
 
 Action = Literal["redact", "replace", "refuse"]
+_LOOKS = 8
 
 
 class Machine(Protocol):
@@ -55,8 +56,9 @@ class Fence:
         refusal: for `refuse`.
 
     Guarantees:
-        What `apply` and a `StreamFilter` give out holds no blocked phrase in any disguise that its policy covers, where a mark (█) put by
-        the fence counts as a letter that no phrase has. A mark in the text that comes in is punctuation like any other.
+        What `apply` gives out holds no blocked phrase in any disguise that its policy covers: `check` finds nothing in it, and `apply`
+        leaves it as it is. In what a `StreamFilter` gives out a mark (█) put by the fence counts as a letter that no phrase has, since
+        what stands before it is out already. A mark in the text that comes in is punctuation like any other.
 
     Raises:
         ConfigError: no rule, a phrase without letter or digit, or a replacement or refusal that is itself blocked.
@@ -96,23 +98,35 @@ class Fence:
         """Everything blocked in `text`, in the order in which it ends; of phrases that end at one place, the longest."""
         return self._scan(text)[1] if self.suspects(text) else ()
 
-    def apply(self, text: str) -> Fenced:
-        """`text` with the fence's action done to it."""
+    def apply(self, text: str, *, seen: Callable[[Hit, str], None] | None = None) -> Fenced:
+        """`text` with the fence's action done to it; `seen` is told of every hit and the characters that it covers."""
         if not self.suspects(text):
             return Fenced(text, ())
-        out, hits = self._scan(text)
+        out, hits = self._scan(text, seen)
         if hits and self.action == "refuse":
             return Fenced(self.refusal, hits)
-        return Fenced(out, hits)
+        return Fenced(self._again(out) if hits else text, hits)
+
+    def _again(self, text: str) -> str:
+        """What was apart may be a phrase or a number now that something between or beside it is gone: look until nothing is found.
+
+        The number of looks is bounded, for a text can be built so that each uncovers one more; such a text goes as a whole.
+        """
+        for _ in range(_LOOKS):
+            hits = self.check(text)
+            if not hits:
+                return text
+            text = self._scan(text, mark=MARK * 4)[0]
+        return MARK * 4
 
     def apply_all(self, texts: Iterable[str]) -> Iterable[Fenced]:
         """`apply`, text by text."""
         return map(self.apply, texts)
 
-    def _scan(self, text: str) -> tuple[str, tuple[Hit, ...]]:
+    def _scan(self, text: str, seen: Callable[[Hit, str], None] | None = None, *, mark: str | None = None) -> tuple[str, tuple[Hit, ...]]:
         from secagg.filters.fence.stream import StreamFilter
 
-        stream = StreamFilter(self)
+        stream = StreamFilter(self, seen=seen, mark=mark)
         out = stream.feed(text) + stream.flush()
         return out, tuple(stream.hits)
 

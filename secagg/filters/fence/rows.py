@@ -7,8 +7,10 @@ as well, so a text may be cut off after any token.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,8 @@ from secagg.filters.fence.shapes import PROVINCES, ShapeMachine
 
 Ids = npt.NDArray[np.int64]
 _LAST = "\U0010ffff"
+_NEAR = 2
+"""Beginnings of tokens up to this many symbols are looked up: a first visit asks for many, and few tokens stand behind longer ones."""
 
 
 class Piece:
@@ -54,30 +58,42 @@ def whole(said: bytes) -> tuple[str, bytes]:
         return said[: error.start].decode(), said[error.start :]
 
 
+class Said(NamedTuple):
+    """Tokens in the order of the symbols that they say to one policy; whatever is blocked, so it can be kept."""
+
+    strings: list[str]
+    ids: Ids
+
+    @classmethod
+    def of(cls, machine: Automaton | ShapeMachine, bodies: list[tuple[str, int]]) -> Said:
+        """Of whole characters and the tokens that they are."""
+        squeeze = _squeeze if isinstance(machine, Automaton) and machine.gaps else str
+        said = sorted((squeeze(machine.symbols(body)), index) for body, index in bodies)
+        return cls([symbols for symbols, _ in said], np.array([index for _, index in said], np.int64))
+
+
 class Rows:
     """Forbidden tokens by the state of one machine.
 
     `always` are tokens that hold a whole phrase; `after(state)` are those that complete one that has begun, kept once worked out.
     """
 
-    def __init__(self, machine: Automaton | ShapeMachine, bodies: list[tuple[str, int]]) -> None:
+    def __init__(self, machine: Automaton | ShapeMachine, said: Said) -> None:
         self.machine = machine
         self._gaps = isinstance(machine, Automaton) and machine.gaps
-        said = [(self._squeeze(machine.symbols(body)), index) for body, index in bodies]
-        said.sort()
-        self._strings = [symbols for symbols, _ in said]
-        self._ids: Ids = np.array([index for _, index in said], np.int64)
+        self._strings, self._ids = said
         self._known: dict[int, Ids] = {}
-        self._edges = np.array(sorted(machine.edges), np.int64) if isinstance(machine, Automaton) else np.zeros(0, np.int64)
+        self._edges = array("q", sorted(machine.edges) if isinstance(machine, Automaton) else ())
+        self._near = _spans(self._strings)
         self.after(machine.start)
         if isinstance(machine, ShapeMachine):
             self.after(machine.step(machine.start, PROVINCES[0])[0])  # the one state with a long way to go
-        self.always: Ids = np.array([index for symbols, index in said if machine.suspects(symbols) and self.dead(0, symbols)], np.int64)
+        whole = [at for at, symbols in enumerate(self._strings) if self.whole(symbols)]
+        self.always: Ids = self._ids[whole]
 
-    def _squeeze(self, symbols: str) -> str:
-        if not self._gaps or GAP * 2 not in symbols:
-            return symbols
-        return "".join(symbol for at, symbol in enumerate(symbols) if symbol != GAP or symbols[at - 1 : at] != GAP)
+    def whole(self, symbols: str) -> bool:
+        """Whether `symbols` hold a phrase by themselves, wherever they stand."""
+        return self.machine.suspects(symbols) and self.dead(0, symbols)
 
     def advance(self, state: int, text: str) -> tuple[int, bool]:
         """The state after `text`, and whether a phrase stands in it or at its end."""
@@ -97,6 +113,19 @@ class Rows:
                 return True
         return bool(self._gaps and symbols and machine.found(machine.step(state, GAP)[0]))
 
+    def touches(self, state: int, symbols: str) -> bool:
+        """Whether `symbols` can end otherwise after `state` than after nothing; if not, they complete nothing that was begun."""
+        machine, first, stop = self.machine, symbols[:1], 0
+        if isinstance(machine, ShapeMachine):
+            return first in machine.awaited(state)
+        if first == GAP and machine.gapped(state):
+            first, stop = symbols[1:2], machine.start
+        while first and state != stop:
+            if state << SHIFT | ord(first) in machine.edges:
+                return True
+            state = machine.fail[state]
+        return False
+
     def _over(self, state: int) -> bool:
         machine = self.machine
         return machine.complete(state) if isinstance(machine, ShapeMachine) else machine.longest[state] > 0
@@ -114,6 +143,9 @@ class Rows:
         return known
 
     def _span(self, prefix: str, low: int, high: int) -> tuple[int, int]:
+        """Where the tokens stand that begin with `prefix`, out of those from `low` to `high`."""
+        if 0 < len(prefix) <= _NEAR:
+            return self._near.get(prefix, (low, low))
         low = bisect_left(self._strings, prefix, low, high)
         return low, bisect_left(self._strings, prefix + _LAST, low, high)
 
@@ -126,7 +158,7 @@ class Rows:
             for child, symbol in self._children(machine, node):
                 first, last = self._span(said + symbol, low, high)
                 if not machine.phrase_ends[child]:
-                    if first < last:
+                    if first < last and (machine.gaps or len(self._strings[last - 1]) > len(said) + 1):
                         todo.append((child, said + symbol, first, last))
                     continue
                 yield first, last
@@ -134,9 +166,10 @@ class Rows:
                     yield bisect_left(self._strings, said, low, high), bisect_right(self._strings, said, low, high)
 
     def _children(self, machine: Automaton, node: int) -> list[tuple[int, str]]:
-        first, last = np.searchsorted(self._edges, [node << SHIFT, (node + 1) << SHIFT])
+        first = bisect_left(self._edges, node << SHIFT)
+        last = bisect_left(self._edges, (node + 1) << SHIFT, first)
         mask = (1 << SHIFT) - 1
-        return [(machine.edges[key], chr(key & mask)) for key in self._edges[first:last].tolist()]
+        return [(machine.edges[key], chr(key & mask)) for key in self._edges[first:last]]
 
     def _shapes(self, machine: ShapeMachine, state: int) -> Iterator[tuple[int, int]]:
         """Only symbols that keep a shape alive are followed; a shape is over with its last symbol."""
@@ -152,3 +185,23 @@ class Rows:
                     yield first, last
                 elif following:
                     todo.append((following, said + symbol, first, last))
+
+
+def _squeeze(symbols: str) -> str:
+    """One gap for many."""
+    if GAP * 2 not in symbols:
+        return symbols
+    return "".join(symbol for at, symbol in enumerate(symbols) if symbol != GAP or symbols[at - 1 : at] != GAP)
+
+
+def _spans(strings: list[str]) -> dict[str, tuple[int, int]]:
+    """Where those with each short beginning stand in sorted strings."""
+    spans: dict[str, tuple[int, int]] = {}
+    for length in range(1, _NEAR + 1):
+        begin, first = "", 0
+        for at, string in enumerate([*strings, ""]):
+            if string[:length] != begin:
+                if len(begin) == length:
+                    spans[begin] = first, at
+                begin, first = string[:length], at
+    return spans

@@ -46,6 +46,7 @@ class ShapeMachine:
     """
 
     start = 0
+    policy = "shape"
 
     def __init__(self, names: Sequence[tuple[str, int]]) -> None:
         self.alphabet = shape()
@@ -57,6 +58,7 @@ class ShapeMachine:
         self._states: list[_State] = [(frozenset(), False, None)]
         self._ids: dict[_State, int] = {self._states[0]: 0}
         self._steps: dict[tuple[int, str], tuple[int, bool]] = {}
+        self._awaited: dict[int, set[str]] = {}
         self._suspect = re.compile(r"[0-9](?:[^0-9]?[0-9]){3}|[" + PROVINCES + r"] *[a-z]")
 
     def symbols(self, text: str) -> str:
@@ -93,6 +95,13 @@ class ShapeMachine:
         """Symbols after which some of `places` is still there."""
         going = {symbol for row, at in places if at < len(self._rows[row][0]) for symbol in self._rows[row][0][at]}
         return going | {GAP} if places else going
+
+    def awaited(self, state: int) -> set[str]:
+        """Symbols after which a shape that has begun is still there."""
+        known = self._awaited.get(state)
+        if known is None:
+            known = self._awaited[state] = self.going_on(self.begun(state))
+        return known
 
     def follow(self, places: _Places, symbol: str) -> _Places:
         """`places` after `symbol`, none begun anew."""

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 
 from secagg.errors import LocalProtocolError
 from secagg.filters.fence.alphabet import GAP
@@ -17,6 +18,11 @@ from secagg.filters.fence.fence import Fence, Hit
 class StreamFilter:
     """One text, in chunks.
 
+    Args:
+        fence: what is blocked, and what is put in its place.
+        mark: stands for what is blocked, if not what the fence says.
+        seen: is told of every hit and the characters that it covers, for a review log; nothing else may keep them.
+
     Guarantees:
         The output does not depend on how the text was cut into chunks; nothing that was emitted is part of a phrase found later; and what
         is held back is no longer than the longest beginning of a phrase that the text ends with, with what overlaps it.
@@ -25,10 +31,12 @@ class StreamFilter:
         LocalProtocolError: text after `flush`.
     """
 
-    def __init__(self, fence: Fence) -> None:
+    def __init__(self, fence: Fence, *, seen: Callable[[Hit, str], None] | None = None, mark: str | None = None) -> None:
         self.hits: list[Hit] = []
         self.refused = False
         self._fence = fence
+        self._seen = seen
+        self._mark = fence.mark if mark is None else mark
         self._machines = fence.machines
         self._states = [machine.start for machine in self._machines]
         self._totals = [0] * len(self._machines)
@@ -81,6 +89,8 @@ class StreamFilter:
         total = self._totals[index]
         start, end = self._place(index, total - found.length), self._place(index, total - found.tail - 1) + 1
         self.hits.append(Hit(self._fence.names[found.rule], start, end))
+        if self._seen is not None:
+            self._seen(self.hits[-1], "".join(self._held[start - self._base : end - self._base]))
         while self._spans and start < self._spans[-1][1]:
             other = self._spans.pop()
             start, end = min(start, other[0]), max(end, other[1])
@@ -110,7 +120,7 @@ class StreamFilter:
             if self._fence.action == "refuse":
                 self._refuse()
                 return "".join(out) + self._fence.refusal
-            out.append(self._fence.mark)
+            out.append(self._mark)
             at = end
         out += self._held[at - self._base : free - self._base]
         count = free - self._base

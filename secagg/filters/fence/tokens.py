@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from secagg.errors import ConfigError
+from secagg.filters.fence.cache import key, packed, read, unpacked, write
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
@@ -30,8 +31,8 @@ class Vocabulary:
     tokens: tuple[bytes | None, ...]
 
     @classmethod
-    def of(cls, tokenizer: Any) -> Vocabulary:  # noqa: ANN401  # transformers and tokenizers are optional
-        """Of a fast tokenizer of transformers or a `tokenizers.Tokenizer`, checked against what it decodes.
+    def of(cls, tokenizer: Any, *, cache: Path | None = None) -> Vocabulary:  # noqa: ANN401  # transformers and tokenizers are optional
+        """Of a fast tokenizer of transformers or a `tokenizers.Tokenizer`, checked against what it decodes; in a `cache`, checked once.
 
         Raises:
             ConfigError: a tokenizer of none of the families, or one that decodes otherwise than its family does.
@@ -39,10 +40,16 @@ class Vocabulary:
         backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
         if not hasattr(backend, "to_str"):
             raise ConfigError(f"{type(tokenizer).__name__} has no description to read: use the fast tokenizer, or Vocabulary.tiktoken")
-        described = json.loads(backend.to_str())
+        description = backend.to_str()
+        name = key(b"vocabulary", description.encode()) if cache else ""
+        if cache and (kept := read(cache, name)) is not None:
+            return cls(tuple(unpacked(kept)))
+        described = json.loads(description)
         added = {token["id"]: None if token["special"] else token["content"].encode() for token in described["added_tokens"]}
         vocabulary = cls._from(backend.get_vocab(with_added_tokens=False), _family(described), added)
         vocabulary.verify(backend)
+        if cache:
+            write(cache, name, packed(vocabulary.tokens))
         return vocabulary
 
     @classmethod

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models
 
 from secagg.errors import ConfigError
-from secagg.filters.fence import Fence, Phrases, Shape
+from secagg.filters.fence import Fence, Phrases, Shape, decoding
 from secagg.filters.fence.decoding import DecodingFence, State
 from secagg.filters.fence.tokens import Vocabulary
 
@@ -154,3 +154,14 @@ def test_a_tokenizer_that_decodes_otherwise_is_refused():
         Vocabulary.of(odd)
     with pytest.raises(ConfigError, match="none of"):
         Vocabulary.of(Tokenizer(models.BPE({"a": 0}, [])))
+
+
+def test_states_that_were_forgotten_are_worked_out_again(monkeypatch):
+    kept = DecodingFence(FENCE, TINY, eos=EOS)
+    monkeypatch.setattr(decoding, "_KEPT", 2)
+    monkeypatch.setattr(decoding, "_KEPT_ENDINGS", 1)
+    forgetful = DecodingFence(FENCE, TINY, eos=EOS)
+    for state, _ in walk(kept, random.Random(10), 80):
+        assert forgetful.forbidden(state) == kept.forbidden(state)
+        assert len(forgetful._allowed) <= 2
+        assert len(forgetful._known_endings) <= 1

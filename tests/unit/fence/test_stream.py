@@ -29,8 +29,10 @@ def test_every_chunking_gives_what_the_whole_text_gives(text, cuts, action):
     if action == "refuse" and fence.check(text):
         assert "".join(parts).endswith("no")
     else:
-        assert "".join(parts) == fence.apply(text).text
+        whole = StreamFilter(fence)
+        assert "".join(parts) == whole.feed(text) + whole.flush()
         assert tuple(stream.hits) == fence.check(text)
+        assert fence.apply("".join(parts)).text == fence.apply(text).text
 
 
 @given(TEXTS, st.lists(st.integers(0, 30), max_size=8))

@@ -119,8 +119,30 @@ TEXTS = st.text(alphabet="aabbcc AB.\u200b一1380█", max_size=24) | st.text(ma
 
 @given(TEXTS)
 def test_what_comes_out_holds_nothing_blocked(text):
-    """The mark is read as a letter that no phrase has."""
-    assert SMALL.check(SMALL.apply(text).text.replace("████", "ꙮ")) == ()
+    assert SMALL.check(SMALL.apply(text).text) == ()
+
+
+ACTIONS = [SMALL, Fence(*SMALL.rules, action="replace", replacement="c a"), Fence(*SMALL.rules, action="refuse", refusal="no")]
+
+
+@given(TEXTS, st.sampled_from(ACTIONS))
+def test_a_second_pass_changes_nothing(text, fence):
+    once = fence.apply(text).text
+    assert fence.apply(once).text is once
+
+
+def test_what_a_redaction_brings_together_is_found_as_well():
+    fence = Fence(Phrases("all", ("falcon", "xyz")), Phrases("words", ("ass",), "word"), Shape("mobile"))
+    assert fence.apply("a falxyzcon b").text == "a ████ b"
+    assert set(fence.apply("assxyz").text) == {"█"}
+    assert set(fence.apply("13800138000xyz").text) == {"█"}
+    assert fence.apply("fal" * 5000 + "con" * 5000).text == MARK, "a text built to be looked through again and again goes as a whole"
+
+
+def test_a_hit_is_told_with_what_it_covers():
+    told: list[tuple[str, str]] = []
+    FALCON.apply("the PR0JECT falcon.", seen=lambda hit, said: told.append((hit.rule, said)))
+    assert told == [("projects", "PR0JECT falcon")]
 
 
 @given(TEXTS)
