@@ -25,18 +25,19 @@ def bird():
     return parrot()
 
 
-def generate(model, tokenizer, streamer) -> None:
+def generate(bird, streamer) -> None:
+    model, tokenizer = bird
     inputs = tokenizer(PROMPT, return_tensors="pt", return_token_type_ids=False)
     model.generate(**inputs, streamer=streamer, max_new_tokens=40, do_sample=False)
 
 
 def test_an_iterating_streamer_leaks_without_the_fence_and_not_with_it(bird):
     plain = TextIteratorStreamer(bird[1], timeout=30, skip_special_tokens=True)
-    generate(*bird, plain)
+    generate(bird, plain)
     assert SECRET in "".join(plain), "the model must want to say it"
     monitor = Monitor(FENCE)
     streamer = FencedTextIteratorStreamer(FENCE, bird[1], timeout=30, skip_special_tokens=True, monitor=monitor)
-    thread = Thread(target=generate, args=(*bird, streamer))
+    thread = Thread(target=generate, args=(bird, streamer))
     thread.start()
     pieces = list(streamer)
     thread.join()
@@ -49,7 +50,7 @@ def test_an_iterating_streamer_leaks_without_the_fence_and_not_with_it(bird):
 def test_a_printing_streamer_is_fenced_text_after_text(bird, capsys):
     streamer = FencedTextStreamer(FENCE, bird[1], skip_prompt=True, skip_special_tokens=True)
     for _ in range(2):
-        generate(*bird, streamer)
+        generate(bird, streamer)
         said = capsys.readouterr().out
         assert "████" in said
         assert FENCE.check(said) == ()
@@ -88,10 +89,11 @@ def test_a_pipeline_that_cannot_be_fenced_is_refused(bird):
         FencedPipeline(Other(), FENCE)
     pipe = pipeline("text-generation", model=bird[0], tokenizer=bird[1])
     pipe.model.generation_config.eos_token_id, kept = None, pipe.model.generation_config.eos_token_id
-    end, pipe.tokenizer.eos_token = pipe.tokenizer.eos_token, None
+    tokenizer = bird[1]
+    end, tokenizer.eos_token = tokenizer.eos_token, None
     with pytest.raises(ConfigError, match="end of the sequence"):
         FencedPipeline(pipe, FENCE)
-    pipe.model.generation_config.eos_token_id, pipe.tokenizer.eos_token = kept, end
+    pipe.model.generation_config.eos_token_id, tokenizer.eos_token = kept, end
 
 
 @pytest.fixture(autouse=True)

@@ -136,7 +136,7 @@ def test_what_a_redaction_brings_together_is_found_as_well():
     assert fence.apply("a falxyzcon b").text == "a ████ b"
     assert set(fence.apply("assxyz").text) == {"█"}
     assert set(fence.apply("13800138000xyz").text) == {"█"}
-    assert fence.apply("fal" * 5000 + "con" * 5000).text == MARK, "a text built to be looked through again and again goes as a whole"
+    assert fence.apply("fal" * 300 + "con" * 300).text == MARK, "a text built to be looked through again and again goes as a whole"
 
 
 def test_a_hit_is_told_with_what_it_covers():
