@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from secagg.crypto.derive import frame
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.sign import BadSignature
 from secagg.crypto.stream import commitment
-from secagg.errors import InvalidMessage, LocalProtocolError, SessionAborted, UnexpectedMessage
+from secagg.errors import InvalidMessage, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
+from secagg.machine import Machine
 from secagg.payload import Payload
 from secagg.receipt import sign_agreement, verify_agreement
-from secagg.roles import Message, Outgoing, Sum
+from secagg.roles import Message, Outgoing
 from secagg.round import Round
 from secagg.tally import RunningSum, Tallies, Tally
 from secagg.types import Context, Entropy, PartyId, Secret
@@ -234,20 +236,18 @@ def share_context(ctx: Context, aggregator: PartyId, collector: PartyId, roots: 
     return frame("additive/share-context", ctx.rd, aggregator.encode(), collector.encode(), roots)
 
 
-class Aggregator:
+class Aggregator(Machine[State]):
     """The aggregator's machine. A bad report is refused and the round goes on; a disagreement between aggregators ends it."""
+
+    NAME: ClassVar = "aggregator"
+    STATES: ClassVar = State
 
     def __init__(
         self, params: Params, opened: Round, me: Identity, *, ledger: Ledger, entropy: Entropy, tallies: Tallies = Tally.zero
     ) -> None:
         self._seat = Seat(me, params, opened)
         self._ledger, self._entropy = ledger, entropy
-        self._state: State = Accepting(tallies(params.ring, params.length), {}, {})
-        self._started = False
-
-    @property
-    def phase(self) -> str:
-        return type(self._state).__name__.lower()
+        super().__init__(Accepting(tallies(params.ring, params.length), {}, {}))
 
     @property
     def patience(self) -> float | None:
@@ -258,25 +258,6 @@ class Aggregator:
             case Listing() | Agreeing():
                 return params.finish_seconds
         return None
-
-    @property
-    def result(self) -> Sum | None:
-        return None
-
-    @property
-    def state(self) -> State:
-        return self._state
-
-    def resume(self, state: object) -> None:
-        if self._started or not isinstance(state, State):
-            raise LocalProtocolError(f"a fresh aggregator goes on from one of its own states, not from {type(state).__name__}")
-        self._started, self._state = True, state
-
-    def start(self) -> Sequence[Outgoing]:
-        if self._started:
-            raise LocalProtocolError("this aggregator has started already")
-        self._started = True
-        return []
 
     def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
         seat = self._seat

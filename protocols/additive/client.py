@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from secagg.crypto.derive import frame
 from secagg.crypto.sign import BadSignature
 from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
+from secagg.machine import Machine
 from secagg.payload import Payload
-from secagg.roles import Message, Outgoing, Sum, Vector
+from secagg.roles import Message, Outgoing, Vector
 from secagg.roster import Roster
 from secagg.types import Context, Entropy, PartyId, Secret
 
@@ -108,46 +110,21 @@ def _seal(secret: Secret, me: Identity, to: PartyId, ctx: Context, name: bytes) 
     return me.roster.member(to).sealing.seal(secret, purpose=PART, context=seal_context(ctx, me.party, to, name))
 
 
-class Client:
+class Client(Machine[State]):
     """The client's machine. It waits for nobody: once its parts are out it may go offline."""
+
+    NAME: ClassVar = "client"
+    STATES: ClassVar = State
 
     def __init__(self, params: Params, ctx: Context, me: Identity, *, ledger: Ledger, entropy: Entropy) -> None:
         self._params, self._ctx, self._me = params, ctx, me
         self._ledger, self._entropy = ledger, entropy
-        self._state: State = Ready()
-        self._started = False
-
-    @property
-    def phase(self) -> str:
-        return type(self._state).__name__.lower()
-
-    @property
-    def patience(self) -> float | None:
-        return None
-
-    @property
-    def result(self) -> Sum | None:
-        return None
+        super().__init__(Ready())
 
     @property
     def receipts(self) -> tuple[tuple[PartyId, bytes], ...]:
         """The aggregators' signatures so far."""
         return self._state.receipts if isinstance(self._state, Reported | Done) else ()
-
-    @property
-    def state(self) -> State:
-        return self._state
-
-    def resume(self, state: object) -> None:
-        if self._started or not isinstance(state, State):
-            raise LocalProtocolError(f"a fresh client goes on from one of its own states, not from {type(state).__name__}")
-        self._started, self._state = True, state
-
-    def start(self) -> Sequence[Outgoing]:
-        if self._started:
-            raise LocalProtocolError("this client has started already")
-        self._started = True
-        return []
 
     def contribute(self, vector: Vector, *, version: int) -> Sequence[Outgoing]:
         match self._state:

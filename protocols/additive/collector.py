@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.stream import commitment
-from secagg.errors import InvalidMessage, LocalProtocolError, SessionAborted, UnexpectedMessage
+from secagg.errors import InvalidMessage, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
+from secagg.machine import Machine
 from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
 from secagg.tally import RunningSum, Tallies, Tally
@@ -161,17 +163,15 @@ def open_sum(state: Closing, *, desk: Desk) -> Done:
     return Done(Sum(state.tally.words, agreed[0].included, agreed[0].roots, signatures))
 
 
-class Collector:
+class Collector(Machine[State]):
     """The collector's machine, usually in the hub."""
+
+    NAME: ClassVar = "collector"
+    STATES: ClassVar = State
 
     def __init__(self, params: Params, opened: Round, me: Identity, *, tallies: Tallies = Tally.zero) -> None:
         self._desk = Desk(me, params, opened, tallies)
-        self._state: State = Gathering({})
-        self._started = False
-
-    @property
-    def phase(self) -> str:
-        return type(self._state).__name__.lower()
+        super().__init__(Gathering({}))
 
     @property
     def patience(self) -> float | None:
@@ -185,21 +185,6 @@ class Collector:
     @property
     def result(self) -> Sum | None:
         return self._state.total if isinstance(self._state, Done) else None
-
-    @property
-    def state(self) -> State:
-        return self._state
-
-    def resume(self, state: object) -> None:
-        if self._started or not isinstance(state, State):
-            raise LocalProtocolError(f"a fresh collector goes on from one of its own states, not from {type(state).__name__}")
-        self._started, self._state = True, state
-
-    def start(self) -> Sequence[Outgoing]:
-        if self._started:
-            raise LocalProtocolError("this collector has started already")
-        self._started = True
-        return []
 
     def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
         desk = self._desk

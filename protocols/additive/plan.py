@@ -10,6 +10,7 @@ from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
+from secagg.machine import check_spoken, describe, numbers_of
 from secagg.math.ring import Ring
 from secagg.policy import Floors, Policy
 from secagg.roles import Codec, Role, Sum
@@ -107,34 +108,12 @@ class Plan:
         return self.staleness[age] if 0 <= age < len(self.staleness) else None
 
     def describe(self, terms: Terms, roster: Roster) -> RoundDescription:
-        cohort = terms.cohort or tuple(member.party for member in roster.with_role("client"))
-        if len(cohort) > self.clients:
-            raise ConfigError(f"{len(cohort)} clients in the cohort; this plan has head-room for {self.clients}: raise `clients`")
-        coordinator = roster.with_role("coordinator")[0]
-        return RoundDescription(
-            protocol=self.PROTOCOL,
-            version=VERSION,
-            task=terms.task,
-            round=terms.round,
-            attempt=terms.attempt,
-            roster_hash=roster.hash,
-            coordinator=coordinator.party,
-            cohort=cohort,
-            servers=tuple(member.party for member in self._aggregators(roster, coordinator, terms.beside)),
-            floors=self.floors,
-            encoding=self.encoding,
-            layout=terms.layout,
-            values=terms.values,
-            base_model=terms.base_model,
-            inputs=terms.inputs,
-            quorum=min(self.quorum or len(cohort), len(cohort)),
-            submit_seconds=terms.submit_seconds or self.submit_seconds,
-            finish_seconds=terms.finish_seconds or self.finish_seconds,
-            nonce=terms.nonce,
-        )
+        servers = tuple(member.party for member in self._aggregators(roster, terms.beside))
+        return describe(self, terms, roster, version=VERSION, quorum=self.quorum, servers=servers)
 
-    def _aggregators(self, roster: Roster, coordinator: Member, beside: Sequence[PartyId]) -> Sequence[Member]:
+    def _aggregators(self, roster: Roster, beside: Sequence[PartyId]) -> Sequence[Member]:
         """All aggregators of the roster; the leader, who gets the long share, is the one beside the hub if there is one."""
+        coordinator = roster.with_role("coordinator")[0]
 
         def far(member: Member) -> tuple[bool, bool]:
             return member.party not in beside, member.organisation != coordinator.organisation
@@ -146,27 +125,10 @@ class Plan:
 
     @classmethod
     def from_description(cls, description: RoundDescription) -> Self:
-        encoding = description.encoding
         # > The description is of this protocol and version (AD-P3).
-        if (description.protocol, description.version) != (cls.PROTOCOL, VERSION):
-            raise InvalidMessage(
-                "AD-P3",
-                f"{description.protocol} version {description.version}; this party speaks {cls.PROTOCOL} version {VERSION}",
-                culprits=[description.coordinator],
-            )
+        check_spoken(description, cls.PROTOCOL, VERSION, check="AD-P3")
         try:
-            return cls(
-                clients=encoding.max_parties,
-                aggregators=len(description.servers),
-                clip=encoding.clip,
-                bits=encoding.bits,
-                max_weight=encoding.max_weight,
-                rotation=encoding.rotation,
-                ring_bits=encoding.ring_bits,
-                submit_seconds=description.submit_seconds,
-                finish_seconds=description.finish_seconds,
-                floors=description.floors,
-            )
+            return cls(aggregators=len(description.servers), **numbers_of(description))
         except ConfigError as refused:
             raise InvalidMessage("AD-P3", str(refused), culprits=[description.coordinator]) from refused
 

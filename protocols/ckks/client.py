@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from secagg.crypto.derive import frame
 from secagg.crypto.seal import CannotOpen
 from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
-from secagg.roles import Message, Outgoing, Sum, Vector
+from secagg.machine import Machine
+from secagg.roles import Message, Outgoing, Vector
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .cipher import Packing, as_payload, encrypt
@@ -97,41 +99,16 @@ def report(
     ]
 
 
-class Client:
+class Client(Machine[State]):
     """The client's machine. Key and vector may come in either order; once its two messages are out it may go offline."""
+
+    NAME: ClassVar = "client"
+    STATES: ClassVar = State
 
     def __init__(self, params: Params, ctx: Context, me: Identity, *, ledger: Ledger, entropy: Entropy) -> None:
         self._params, self._ctx, self._me = params, ctx, me
         self._ledger, self._entropy = ledger, entropy
-        self._state: State = Waiting()
-        self._started = False
-
-    @property
-    def phase(self) -> str:
-        return type(self._state).__name__.lower()
-
-    @property
-    def patience(self) -> float | None:
-        return None
-
-    @property
-    def result(self) -> Sum | None:
-        return None
-
-    @property
-    def state(self) -> State:
-        return self._state
-
-    def resume(self, state: object) -> None:
-        if self._started or not isinstance(state, State):
-            raise LocalProtocolError(f"a fresh client goes on from one of its own states, not from {type(state).__name__}")
-        self._started, self._state = True, state
-
-    def start(self) -> Sequence[Outgoing]:
-        if self._started:
-            raise LocalProtocolError("this client has started already")
-        self._started = True
-        return []
+        super().__init__(Waiting())
 
     def contribute(self, vector: Vector, *, version: int) -> Sequence[Outgoing]:
         """Hand in the vector; it must not change until the key has come."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,9 +16,10 @@ from secagg.crypto.stream import commitment, seal_stream
 from secagg.errors import InvalidMessage, LocalProtocolError, PeerError, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
+from secagg.machine import Machine
 from secagg.payload import Blob, join
 from secagg.receipt import sign_agreement
-from secagg.roles import Message, Outgoing, Sum, Vector
+from secagg.roles import Message, Outgoing, Vector
 from secagg.round import Round
 from secagg.types import Context, Entropy, PartyId, Secret
 
@@ -146,33 +148,18 @@ def opened_context(ctx: Context, keyholder: PartyId, coordinator: PartyId, roots
     return frame("ckks/opened-context", ctx.rd, keyholder.encode(), coordinator.encode(), roots)
 
 
-class KeyHolder:
+class KeyHolder(Machine[State]):
     """The key holder's machine. A bad seed is refused and the round goes on; a sum that does not fit ends it, and the key with it."""
 
-    patience: float | None = None
-    result: Sum | None = None
+    NAME: ClassVar = "key holder"
+    STATES: ClassVar = State
 
     def __init__(self, params: Params, opened: Round, me: Identity, *, ledger: Ledger, entropy: Entropy) -> None:
         self._seat = Seat(me, params, opened)
         self._ledger, self._entropy = ledger, entropy
-        self._state: State = Ready()
+        super().__init__(Ready())
 
-    @property
-    def phase(self) -> str:
-        return type(self._state).__name__.lower()
-
-    @property
-    def state(self) -> State:
-        return self._state
-
-    def resume(self, state: object) -> None:
-        if not isinstance(self._state, Ready) or not isinstance(state, State):
-            raise LocalProtocolError(f"a fresh key holder goes on from one of its own states, not from {type(state).__name__}")
-        self._state = state
-
-    def start(self) -> Sequence[Outgoing]:
-        if not isinstance(self._state, Ready):
-            raise LocalProtocolError("this key holder has started already")
+    def _begin(self) -> Sequence[Outgoing]:
         self._state, outgoing = make_key(seat=self._seat, ledger=self._ledger, entropy=self._entropy)
         return outgoing
 

@@ -10,6 +10,7 @@ from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
+from secagg.machine import check_spoken, cohort_of, describe, numbers_of
 from secagg.math.ring import Ring
 from secagg.policy import Floors, Policy
 from secagg.roles import Codec, Role, Sum
@@ -129,58 +130,20 @@ class Plan:
         return threshold, threshold
 
     def describe(self, terms: Terms, roster: Roster) -> RoundDescription:
-        cohort = terms.cohort or tuple(member.party for member in roster.with_role("client"))
-        if len(cohort) > self.clients:
-            raise ConfigError(f"{len(cohort)} clients in the cohort; this plan has head-room for {self.clients}: raise `clients`")
         # Of fewer than the floor no sum is ever opened: such a round is described with a threshold that every party refuses (PW-P2).
-        threshold, quorum = self.thresholds(max(len(cohort), self.floors.floor, self.threshold or 0))
-        return RoundDescription(
-            protocol=self.PROTOCOL,
-            version=VERSION,
-            task=terms.task,
-            round=terms.round,
-            attempt=terms.attempt,
-            roster_hash=roster.hash,
-            coordinator=roster.with_role("coordinator")[0].party,
-            cohort=cohort,
-            servers=(),
-            floors=replace(self.floors, threshold=threshold),
-            encoding=self.encoding,
-            layout=terms.layout,
-            values=terms.values,
-            base_model=terms.base_model,
-            inputs=terms.inputs,
-            quorum=quorum,
-            submit_seconds=terms.submit_seconds or self.submit_seconds,
-            finish_seconds=terms.finish_seconds or self.finish_seconds,
-            nonce=terms.nonce,
-        )
+        cohort = max(len(cohort_of(self, terms, roster)), self.floors.floor, self.threshold or 0)
+        threshold, quorum = self.thresholds(cohort)
+        floors = replace(self.floors, threshold=threshold)
+        return replace(describe(self, terms, roster, version=VERSION, quorum=None, floors=floors), quorum=quorum)
 
     @classmethod
     def from_description(cls, description: RoundDescription) -> Self:
-        encoding, n, quorum = description.encoding, len(description.cohort), description.quorum
+        n, quorum = len(description.cohort), description.quorum
         # > The description is of this protocol and version (PW-P4).
-        if (description.protocol, description.version) != (cls.PROTOCOL, VERSION):
-            raise InvalidMessage(
-                "PW-P4",
-                f"{description.protocol} version {description.version}; this party speaks {cls.PROTOCOL} version {VERSION}",
-                culprits=[description.coordinator],
-            )
+        check_spoken(description, cls.PROTOCOL, VERSION, check="PW-P4")
         complete = 2 * description.floors.threshold > n + description.floors.colluders
         try:
-            return cls(
-                clients=encoding.max_parties,
-                threshold=None,
-                dropout=0.1 if complete else (n - quorum) / n,
-                clip=encoding.clip,
-                bits=encoding.bits,
-                max_weight=encoding.max_weight,
-                rotation=encoding.rotation,
-                ring_bits=encoding.ring_bits,
-                submit_seconds=description.submit_seconds,
-                finish_seconds=description.finish_seconds,
-                floors=description.floors,
-            )
+            return cls(threshold=None, dropout=0.1 if complete else (n - quorum) / n, **numbers_of(description))
         except ConfigError as refused:
             raise InvalidMessage("PW-P4", str(refused), culprits=[description.coordinator]) from refused
 

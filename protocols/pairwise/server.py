@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from secagg.crypto.pairs import BOX_OVERHEAD, cut, open_box
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.sign import BadSignature
-from secagg.errors import InvalidMessage, LocalProtocolError, SessionAborted, UnexpectedMessage
+from secagg.errors import InvalidMessage, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
+from secagg.machine import Machine
 from secagg.math import shamir
 from secagg.receipt import statement
 from secagg.roles import Message, Outgoing, Sum
@@ -151,8 +153,11 @@ def open_sum(state: Revealing, *, desk: Desk) -> Done:
     return Done(Sum(before.tally.words, before.included, before.roots, agreement))
 
 
-class Server:
+class Server(Machine[State]):
     """The server's machine. A bad message is refused and the round goes on for the rest."""
+
+    NAME: ClassVar = "server"
+    STATES: ClassVar = State
 
     def __init__(
         self,
@@ -167,12 +172,7 @@ class Server:
         self._desk = Desk(me, params, opened, tallies)
         self._places = {name: place for place, name in enumerate(params.clients)}
         self._ledger, self._entropy = ledger, entropy
-        self._state: State = Advertising()
-        self._started = False
-
-    @property
-    def phase(self) -> str:
-        return type(self._state).__name__.lower()
+        super().__init__(Advertising())
 
     @property
     def patience(self) -> float | None:
@@ -197,21 +197,6 @@ class Server:
             case Masking(doubts=doubts) | Confirming(doubts=doubts) | Revealing(before=Confirming(doubts=doubts)):
                 return self._desk.params.names(doubts.guilty(self._desk.params.colluders))
         return ()
-
-    @property
-    def state(self) -> State:
-        return self._state
-
-    def resume(self, state: object) -> None:
-        if self._started or not isinstance(state, State):
-            raise LocalProtocolError(f"a fresh server goes on from one of its own states, not from {type(state).__name__}")
-        self._started, self._state = True, state
-
-    def start(self) -> Sequence[Outgoing]:
-        if self._started:
-            raise LocalProtocolError("this server has started already")
-        self._started = True
-        return []
 
     def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
         place, desk = self._places.get(sender), self._desk

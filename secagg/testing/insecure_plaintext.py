@@ -21,6 +21,7 @@ from secagg.encode.quantise import Encoding
 from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError, MalformedMessage, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
+from secagg.machine import check_spoken, describe, numbers_of
 from secagg.payload import CHUNK, Blob, Payload, chunks
 from secagg.policy import Floors, Policy
 from secagg.roles import Codec, Message, Outgoing, Role, Sum, Vector
@@ -183,6 +184,8 @@ class Plan:
     ring_bits: int | None = None
     quorum: int | None = None
     staleness: tuple[int, ...] = (1,)
+    submit_seconds: float = 600.0
+    finish_seconds: float = 60.0
     floors: Floors = field(default_factory=Floors)
 
     @property
@@ -200,48 +203,13 @@ class Plan:
         return self.staleness[age] if 0 <= age < len(self.staleness) else None
 
     def describe(self, terms: Terms, roster: Roster) -> RoundDescription:
-        cohort = terms.cohort or tuple(member.party for member in roster.with_role("client"))
-        if len(cohort) > self.clients:
-            raise ConfigError(f"{len(cohort)} clients in the cohort; this plan has head-room for {self.clients}: raise `clients`")
-        return RoundDescription(
-            protocol=self.PROTOCOL,
-            version=VERSION,
-            task=terms.task,
-            round=terms.round,
-            attempt=terms.attempt,
-            roster_hash=roster.hash,
-            coordinator=roster.with_role("coordinator")[0].party,
-            cohort=cohort,
-            servers=(),
-            floors=self.floors,
-            encoding=self.encoding,
-            layout=terms.layout,
-            values=terms.values,
-            base_model=terms.base_model,
-            inputs=terms.inputs,
-            quorum=min(self.quorum or len(cohort), len(cohort)),
-            submit_seconds=terms.submit_seconds,
-            finish_seconds=terms.finish_seconds,
-            nonce=terms.nonce,
-        )
+        return describe(self, terms, roster, version=VERSION, quorum=self.quorum)
 
     @classmethod
     def from_description(cls, description: RoundDescription) -> Self:
-        encoding = description.encoding
         # > The description is of this protocol and version (PL-P1).
-        if (description.protocol, description.version) != (cls.PROTOCOL, VERSION):
-            raise InvalidMessage(
-                "PL-P1", f"{description.protocol} version {description.version} is not spoken here", culprits=[description.coordinator]
-            )
-        return cls(
-            clients=encoding.max_parties,
-            clip=encoding.clip,
-            bits=encoding.bits,
-            max_weight=encoding.max_weight,
-            rotation=encoding.rotation,
-            ring_bits=encoding.ring_bits,
-            floors=description.floors,
-        )
+        check_spoken(description, cls.PROTOCOL, VERSION, check="PL-P1")
+        return cls(**numbers_of(description))
 
     def role(
         self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy, tallies: Tallies = Tally.zero

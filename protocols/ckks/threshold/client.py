@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from protocols.ckks.cipher import add_keys, as_payload, encrypt_under
 from protocols.ckks.client import check_vector
@@ -17,7 +18,8 @@ from secagg.crypto.seal import SealKey
 from secagg.errors import InvalidMessage, LocalProtocolError, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
-from secagg.roles import Message, Outgoing, Sum, Vector
+from secagg.machine import Machine
+from secagg.roles import Message, Outgoing, Vector
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .dealing import dealt_key, public_half
@@ -88,36 +90,16 @@ def report(state: Holding, *, me: Identity, params: Params, ctx: Context, entrop
     return Done(root), [Outgoing(params.coordinator, message)]
 
 
-class Client:
+class Client(Machine[State]):
     """The client's machine. Keys and vector may come in any order; once its message is out it may go offline."""
 
-    patience: float | None = None
-    result: Sum | None = None
+    NAME: ClassVar = "client"
+    STATES: ClassVar = State
 
     def __init__(self, params: Params, ctx: Context, me: Identity, *, ledger: Ledger, entropy: Entropy) -> None:
         self._params, self._ctx, self._me = params, ctx, me
         self._ledger, self._entropy = ledger, entropy
-        self._state: State = Waiting({})
-        self._started = False
-
-    @property
-    def phase(self) -> str:
-        return type(self._state).__name__.lower()
-
-    @property
-    def state(self) -> State:
-        return self._state
-
-    def resume(self, state: object) -> None:
-        if self._started or not isinstance(state, State):
-            raise LocalProtocolError(f"a fresh client goes on from one of its own states, not from {type(state).__name__}")
-        self._started, self._state = True, state
-
-    def start(self) -> Sequence[Outgoing]:
-        if self._started:
-            raise LocalProtocolError("this client has started already")
-        self._started = True
-        return []
+        super().__init__(Waiting({}))
 
     def contribute(self, vector: Vector, *, version: int) -> Sequence[Outgoing]:
         """Hand in the vector; it must not change until all keys have come."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from protocols.ckks.cipher import Key, add_keys
 from protocols.ckks.messages import SEED
@@ -17,9 +18,10 @@ from secagg.crypto.stream import seal_stream
 from secagg.errors import InvalidMessage, LocalProtocolError, PeerError, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
+from secagg.machine import Machine
 from secagg.payload import Blob, Payload, chunks
 from secagg.receipt import sign_agreement, verify_agreement
-from secagg.roles import Message, Outgoing, Sum
+from secagg.roles import Message, Outgoing
 from secagg.round import Round
 from secagg.types import Context, Entropy, PartyId, Secret
 
@@ -200,19 +202,16 @@ def reveal(state: Committing, *, seat: Seat, ledger: Ledger) -> tuple[Done, list
     return Done(), [Outgoing(seat.params.coordinator, state.share)]
 
 
-class KeyHolder:
+class KeyHolder(Machine[State]):
     """The key holder's machine. What fails a check is refused; what cannot be undone ends the attempt, and the key with it."""
 
-    result: Sum | None = None
+    NAME: ClassVar = "key holder"
+    STATES: ClassVar = State
 
     def __init__(self, params: Params, opened: Round, me: Identity, *, ledger: Ledger, entropy: Entropy) -> None:
         self._seat = Seat(me, params, opened)
         self._ledger, self._entropy = ledger, entropy
-        self._state: State = Ready()
-
-    @property
-    def phase(self) -> str:
-        return type(self._state).__name__.lower()
+        super().__init__(Ready())
 
     @property
     def patience(self) -> float | None:
@@ -224,18 +223,7 @@ class KeyHolder:
                 return self._seat.params.finish_seconds
         return None
 
-    @property
-    def state(self) -> State:
-        return self._state
-
-    def resume(self, state: object) -> None:
-        if not isinstance(self._state, Ready) or not isinstance(state, State):
-            raise LocalProtocolError(f"a fresh key holder goes on from one of its own states, not from {type(state).__name__}")
-        self._state = state
-
-    def start(self) -> Sequence[Outgoing]:
-        if not isinstance(self._state, Ready):
-            raise LocalProtocolError("this key holder has started already")
+    def _begin(self) -> Sequence[Outgoing]:
         self._state, outgoing = offer(seat=self._seat, ledger=self._ledger, entropy=self._entropy)
         return outgoing
 

@@ -12,6 +12,7 @@ from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
+from secagg.machine import check_spoken, describe, numbers_of
 from secagg.policy import Floors, Policy
 from secagg.roles import Codec, Role, Sum
 from secagg.roster import Roster
@@ -107,57 +108,18 @@ class Plan:
         return max(Packing.of(description, DRAWS).size, sealed_size(SHARE_BYTES))
 
     def describe(self, terms: Terms, roster: Roster) -> RoundDescription:
-        cohort = terms.cohort or tuple(member.party for member in roster.with_role("client"))
-        if len(cohort) > self.clients:
-            raise ConfigError(f"{len(cohort)} clients in the cohort; this plan has head-room for {self.clients}: raise `clients`")
         holders = roster.with_role("keyholder")
         if len(holders) != self.keyholders:
             raise ConfigError(f"the roster has {len(holders)} key holders, the plan {self.keyholders}: make the two agree")
-        return RoundDescription(
-            protocol=self.PROTOCOL,
-            version=VERSION,
-            task=terms.task,
-            round=terms.round,
-            attempt=terms.attempt,
-            roster_hash=roster.hash,
-            coordinator=roster.with_role("coordinator")[0].party,
-            cohort=cohort,
-            servers=tuple(member.party for member in holders),
-            floors=self.floors,
-            encoding=self.encoding,
-            layout=terms.layout,
-            values=terms.values,
-            base_model=terms.base_model,
-            inputs=terms.inputs,
-            quorum=min(self.quorum or len(cohort), len(cohort)),
-            submit_seconds=terms.submit_seconds or self.submit_seconds,
-            finish_seconds=terms.finish_seconds or self.finish_seconds,
-            nonce=terms.nonce,
-        )
+        servers = tuple(member.party for member in holders)
+        return describe(self, terms, roster, version=VERSION, quorum=self.quorum, servers=servers)
 
     @classmethod
     def from_description(cls, description: RoundDescription) -> Self:
-        encoding = description.encoding
         # > The description is of this protocol and version, and its numbers leave room for the noise (TH-P4).
-        if (description.protocol, description.version) != (cls.PROTOCOL, VERSION):
-            raise InvalidMessage(
-                "TH-P4",
-                f"{description.protocol} version {description.version}; this party speaks {cls.PROTOCOL} version {VERSION}",
-                culprits=[description.coordinator],
-            )
+        check_spoken(description, cls.PROTOCOL, VERSION, check="TH-P4")
         try:
-            return cls(
-                clients=encoding.max_parties,
-                keyholders=len(description.servers),
-                clip=encoding.clip,
-                bits=encoding.bits,
-                max_weight=encoding.max_weight,
-                rotation=encoding.rotation,
-                ring_bits=encoding.ring_bits,
-                submit_seconds=description.submit_seconds,
-                finish_seconds=description.finish_seconds,
-                floors=description.floors,
-            )
+            return cls(keyholders=len(description.servers), **numbers_of(description))
         except ConfigError as refused:
             raise InvalidMessage("TH-P4", str(refused), culprits=[description.coordinator]) from refused
 

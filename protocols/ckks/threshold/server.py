@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,9 @@ from protocols.ckks.params import payload_digest
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.sign import BadSignature
 from secagg.crypto.stream import open_stream, sealed_size
-from secagg.errors import InvalidMessage, LocalProtocolError, SessionAborted, UnexpectedMessage
+from secagg.errors import InvalidMessage, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
+from secagg.machine import Machine
 from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
 from secagg.types import PartyId
@@ -186,17 +188,15 @@ def finish(state: Opening, *, desk: Desk) -> Done:
     return Done(Sum(vector, state.included, state.roots, signatures))
 
 
-class Server:
+class Server(Machine[State]):
     """The coordinator's machine. A bad report is refused and the round goes on for the others."""
+
+    NAME: ClassVar = "server"
+    STATES: ClassVar = State
 
     def __init__(self, params: Params, opened: Round, me: Identity) -> None:
         self._desk = Desk(me, params, opened)
-        self._state: State = Gathering(np.zeros(params.packing.size // 4, np.uint32), {})
-        self._started = False
-
-    @property
-    def phase(self) -> str:
-        return type(self._state).__name__.lower()
+        super().__init__(Gathering(np.zeros(params.packing.size // 4, np.uint32), {}))
 
     @property
     def patience(self) -> float | None:
@@ -210,21 +210,6 @@ class Server:
     @property
     def result(self) -> Sum | None:
         return self._state.total if isinstance(self._state, Done) else None
-
-    @property
-    def state(self) -> State:
-        return self._state
-
-    def resume(self, state: object) -> None:
-        if self._started or not isinstance(state, State):
-            raise LocalProtocolError(f"a fresh coordinator goes on from one of its own states, not from {type(state).__name__}")
-        self._started, self._state = True, state
-
-    def start(self) -> Sequence[Outgoing]:
-        if self._started:
-            raise LocalProtocolError("this coordinator has started already")
-        self._started = True
-        return []
 
     def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
         match self._state, message:
