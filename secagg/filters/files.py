@@ -13,7 +13,10 @@ import io
 import json
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -68,8 +71,10 @@ class Workers:
     def __init__(self, job: Job, policy: Policy, salt: bytes) -> None:
         self.audit, self._job = Audit(policy, salt=salt), job
         self._sanitizer = Sanitizer(policy)
-        setting = (policy, job.column, salt)
-        self._pool = multiprocessing.get_context("spawn").Pool(job.workers, _prepare, setting) if job.workers > 1 else None
+        self._pool: ProcessPoolExecutor | None = None
+        if job.workers > 1:
+            context, setting = multiprocessing.get_context("spawn"), (policy, job.column, salt)
+            self._pool = ProcessPoolExecutor(job.workers, mp_context=context, initializer=_prepare, initargs=setting)
 
     def run(self, batches: Iterator[tuple[Rows, Any]]) -> Iterator[tuple[Rows, Any]]:
         """Kept rows of each batch, in order, with the mark that came with it."""
@@ -77,23 +82,27 @@ class Workers:
             for rows, mark in batches:
                 yield _sanitize_rows(self._sanitizer, self.audit, self._job.column, rows), mark
             return
-        waiting: list[tuple[Any, Any]] = []
-        for rows, mark in batches:
-            waiting.append((self._pool.apply_async(_work, (rows,)), mark))
-            if len(waiting) > 2 * self._job.workers:
-                yield self._take(*waiting.pop(0))
-        while waiting:
-            yield self._take(*waiting.pop(0))
+        waiting: deque[tuple[Future[tuple[Rows, dict[str, Any]]], Any]] = deque()
+        try:
+            for rows, mark in batches:
+                waiting.append((self._pool.submit(_work, rows), mark))
+                if len(waiting) > 2 * self._job.workers:
+                    yield self._take(*waiting.popleft())
+            while waiting:
+                yield self._take(*waiting.popleft())
+        except BrokenProcessPool:
+            raise ConfigError(
+                f"{self._job.source}: a worker process died, as when memory runs out: use fewer --workers; nothing was lost"
+            ) from None
 
-    def _take(self, result: Any, mark: Any) -> tuple[Rows, Any]:  # noqa: ANN401  # multiprocessing's result, the caller's mark
-        rows, counts = result.get()
+    def _take(self, result: Future[tuple[Rows, dict[str, Any]]], mark: Any) -> tuple[Rows, Any]:  # noqa: ANN401  # the caller's mark
+        rows, counts = result.result()
         self.audit.merge(counts)
         return rows, mark
 
     def close(self) -> None:
         if self._pool is not None:
-            self._pool.terminate()
-            self._pool.join()
+            self._pool.shutdown(cancel_futures=True)
 
 
 _worker: dict[str, Any] = {}

@@ -20,6 +20,9 @@ key_env = "SECAGG_PSEUDONYM_KEY" # or key_file; parties that share the key share
 [names]
 model = true                     # the shipped model
 gazetteer = "staff.txt"          # one name a line
+spacy = "en_core_web_sm"         # further models, none of which is downloaded: an installed spaCy pipeline or the folder of one,
+hugging_face = "models/ner"      # the folder of a token-classification model,
+presidio = "analyzer.yaml"       # the configuration of a Presidio engine
 
 [[recogniser]]
 entity = "WORK_ORDER"
@@ -78,6 +81,9 @@ class Names(_Table):
 
     model: bool = True
     gazetteer: str | None = None
+    spacy: str | None = None
+    hugging_face: str | None = None
+    presidio: str | None = None
 
 
 class CustomRecogniser(_Table):

@@ -53,15 +53,24 @@ class Sanitizer:
     def __init__(self, policy: Policy | None = None, *, sources: Iterable[Source] = ()) -> None:
         self.policy = policy or Policy()
         policy = self.policy
+        self._extra = tuple(sources)
         self._pseudonyms = Pseudonyms(policy.key(), policy.project) if policy.pseudonymises else None
         own = [_recogniser(custom, number) for number, custom in enumerate(policy.recogniser, 1)]
-        every = [*sources, *_gazetteers(policy)]
+        every = [*self._extra, *_gazetteers(policy)]
         if policy.names.model:
             from secagg.filters.names import NameFinder
 
             every.append(NameFinder.load())
+        every += _models(policy)
         self.detector = Detector([*BUILT_IN, *own], every, policy.threshold)
         self._allowed = frozenset(map(_bare, policy.allow))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its policy: another process reads keys, lists and models where the policy says, and refuses a different key.
+
+        The mark of the key is also what makes `datasets` notice that a cached result was made with another one.
+        """
+        return _again, (self.policy, self._extra, self._pseudonyms.mark if self._pseudonyms else "")
 
     @classmethod
     def from_policy(cls, path: str | Path) -> Sanitizer:
@@ -122,6 +131,14 @@ class Sanitizer:
         return f"[{entity}]"
 
 
+def _again(policy: Policy, sources: tuple[Source, ...], mark: str) -> Sanitizer:
+    """A pickled sanitiser in the process that it was sent to."""
+    made = Sanitizer(policy, sources=sources)
+    if mark and (made._pseudonyms is None or made._pseudonyms.mark != mark):
+        raise ConfigError("the pseudonym key here differs from the one where the sanitiser was made: set the same key in every process")
+    return made
+
+
 def _bare(value: str) -> str:
     return "".join(character for character in _CANONICAL.string(value) if character.isalnum())
 
@@ -147,6 +164,24 @@ def _recogniser(custom: CustomRecogniser, number: int) -> Recogniser:
 
 def _escaped(cue: str) -> str:
     return re.escape(_CANONICAL.string(cue))
+
+
+def _models(policy: Policy) -> Iterator[Source]:
+    """The further models of names that the policy asks for; paths start at its folder."""
+    names = policy.names
+    if names.spacy is not None:
+        from secagg.filters.adapters.spacy import from_spacy
+
+        folder = policy.folder / names.spacy
+        yield from_spacy(folder if folder.is_dir() else names.spacy)
+    if names.hugging_face is not None:
+        from secagg.filters.adapters.hugging_face import from_hugging_face
+
+        yield from_hugging_face(policy.folder / names.hugging_face)
+    if names.presidio is not None:
+        from secagg.filters.adapters.presidio import from_presidio
+
+        yield from_presidio(policy.folder / names.presidio)
 
 
 def _gazetteers(policy: Policy) -> Iterator[Source]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,35 @@ def test_every_row_arrives_sanitised_and_nothing_else_is_left(source: Path, rule
     assert read(target) == [{**row, "text": rules.apply(row["text"]).text} for row in ROWS]
     assert report.captions == len(ROWS)
     assert sorted(path.name for path in source.parent.iterdir()) == [source.name, target.name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["jsonl", "parquet"], indirect=True)
+def test_several_processes_write_what_one_writes_in_the_same_order(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, several = (source.with_name(f"{name}{source.suffix}") for name in ("one", "several"))
+    first = sanitize_file(Job(source, one), POLICY)
+    second = sanitize_file(Job(source, several, workers=3), POLICY)
+    assert one.read_bytes() == several.read_bytes() or read(one) == read(several)
+    assert [(row.entity, row.findings, row.distinct, row.rules) for row in first.entities] == [
+        (row.entity, row.findings, row.distinct, row.rules) for row in second.entities
+    ]
+
+
+def _die(rows: object) -> None:
+    os._exit(9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["jsonl"], indirect=True)
+def test_a_worker_that_dies_ends_the_run_with_a_sentence_and_no_output(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_work", _die)
+    target = source.with_name("out.jsonl")
+    with pytest.raises(ConfigError, match="a worker process died"):
+        sanitize_file(Job(source, target, workers=2), POLICY)
+    assert not target.exists()
+    monkeypatch.undo()
+    sanitize_file(Job(source, target, workers=2), POLICY)
+    assert len(read(target)) == len(ROWS)
 
 
 @pytest.mark.slow

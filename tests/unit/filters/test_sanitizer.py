@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -163,6 +164,35 @@ def test_rows_that_are_dropped_leave_every_column_of_a_batch() -> None:
     assert sanitizer("drop").map_batch(batch) == {"text": ["一只猫"], "id": [2]}
     with pytest.raises(ConfigError, match="caption"):
         sanitizer("drop").map_batch(batch, "caption")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("processes", [None, 2])
+def test_a_hugging_face_dataset_is_mapped_and_rows_that_are_dropped_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int | None
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    monkeypatch.setenv("SECAGG_PSEUDONYM_KEY", KEY.decode())
+    policy = Policy(default=Treatment(action="pseudonymise"), entities={"EMAIL": Treatment(action="drop")}, names=NO_MODEL)
+    clean = Sanitizer(policy)
+    texts = [PHONE, "一只猫", "write to mary@example.org", *(row.text for row in plain(3, 4))]
+    given = datasets.Dataset.from_dict({"text": texts, "id": list(range(len(texts)))})
+    mapped = given.map(clean.map_batch, batched=True, num_proc=processes)
+    expected = [(one.text, number) for number, one in enumerate(map(clean.apply, texts)) if one.outcome == "kept"]
+    assert list(zip(mapped["text"], mapped["id"], strict=True)) == expected
+    assert 2 not in mapped["id"]
+
+
+def test_a_sanitiser_is_pickled_as_its_policy_and_refuses_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECAGG_PSEUDONYM_KEY", KEY.decode())
+    pickled = pickle.dumps(sanitizer("pseudonymise"))
+    assert KEY not in pickled
+    assert pickle.loads(pickled).apply(PHONE) == sanitizer("pseudonymise").apply(PHONE)
+    monkeypatch.setenv("SECAGG_PSEUDONYM_KEY", KEY.decode()[::-1])
+    with pytest.raises(ConfigError, match="differs"):
+        pickle.loads(pickled)
 
 
 @pytest.mark.slow
