@@ -44,12 +44,9 @@ def set_(
 def show(file: _File, as_json: Json = False) -> None:
     """Limits, totals and every attempt that spent."""
     from secagg.dp.budget import BudgetLedger
-    from secagg.errors import ConfigError
 
     out = begin(as_json)
-    if not file.exists():
-        raise ConfigError(f"{file}: no such budget ledger: `secagg budget set` makes one")
-    with BudgetLedger(file) as ledger, out.progress("accounting"):
+    with BudgetLedger(file, existing=True) as ledger, out.progress("accounting"):
         balances = [ledger.balance(data) for data in ledger.data()]
     for one in balances:
         title = f"{one.data}: {one.spent} spent, limit {one.budget.epsilon:g}, {one.left:.4g} left"
@@ -58,7 +55,12 @@ def show(file: _File, as_json: Json = False) -> None:
             for entry in one.entries
             for step in entry.steps
         ]
+        if one.adaptive is not None:
+            title += f" (by the filter for noise chosen along the way: ε = {one.adaptive:.4g})"
         out.table(title, ("task", "round", "attempt", "steps", "noise multiplier", "sampling"), rows)
+        if len(one.limits) > 1:
+            moves = "; ".join(f"{limit.at} UTC ε = {limit.epsilon:g} after {limit.after} releases" for limit in one.limits)
+            out.say(f"{one.data}: the limit was moved: {moves}.")
         out.record(
             {
                 "data": one.data,
@@ -68,7 +70,9 @@ def show(file: _File, as_json: Json = False) -> None:
                 "delta": one.budget.delta,
                 "spent": one.spent.epsilon,
                 "rdp": one.spent.rdp_epsilon,
+                "adaptive": one.adaptive,
                 "left": one.left,
+                "limits": [asdict(limit) for limit in one.limits],
                 "entries": [asdict(entry) for entry in one.entries],
             }
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isfinite
+from math import isfinite, log, log1p
 from typing import Any, Literal
 
 from secagg.errors import ConfigError
@@ -105,6 +105,23 @@ def check(epsilon: float, rdp: float) -> None:
         )
 
 
+def adaptive(steps: Sequence[Steps], *, limit: float, delta: float) -> float:
+    """ε of `steps` where the noise of later ones may have been chosen by looking at what earlier ones gave; for a stop at `limit`.
+
+    A privacy filter by Rényi divergences at one order that `limit` and δ fix beforehand: who stops before it passes `limit` has spent no
+    more, however the steps were chosen. [Feldman and Zrnic 2021, theorem 4.3; order and conversion: Canonne, Kamath and Steinke 2020]
+    """
+    merged = _merged(steps)
+    return _by_renyi(merged, delta, _order(limit, delta)) if merged else 0.0
+
+
+@lru_cache(maxsize=64)
+def _order(limit: float, delta: float) -> float:
+    """The order at which the most Gaussian noise fits under `limit`: there the loss is the order times a constant."""
+    orders = [1 + step / 20 for step in range(1, 20 * 63)]
+    return max(orders, key=lambda order: (limit - log1p(-1 / order) + (log(delta) + log(order)) / (order - 1)) / order)
+
+
 def noise_for(
     target_epsilon: float, *, delta: float, count: int, sampling: float = 1.0, spent: Sequence[Steps] = (), unit: Unit = "record"
 ) -> float:
@@ -176,8 +193,8 @@ def _by_loss_distribution(steps: tuple[Steps, ...], delta: float, grid: float) -
 
 
 @lru_cache(maxsize=4096)
-def _by_renyi(steps: tuple[Steps, ...], delta: float) -> float:
-    return _composed(_library("rdp").RdpAccountant(), steps, delta)
+def _by_renyi(steps: tuple[Steps, ...], delta: float, order: float | None = None) -> float:
+    return _composed(_library("rdp").RdpAccountant(None if order is None else [order]), steps, delta)
 
 
 def _composed(accountant: Any, steps: tuple[Steps, ...], delta: float) -> float:  # noqa: ANN401  # the library has no types

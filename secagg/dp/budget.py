@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, get_args
 
-from secagg.dp.accountant import Guarantee, Steps, Unit, account, check_delta
+from secagg.dp.accountant import Guarantee, Steps, Unit, account, adaptive, check_delta
 from secagg.errors import BudgetExceeded, ConfigError, LocalProtocolError
 
 _SCHEMA = """
@@ -30,7 +30,11 @@ CREATE TABLE IF NOT EXISTS budgets (
 CREATE TABLE IF NOT EXISTS spent (
     number INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT NOT NULL, release TEXT NOT NULL, task TEXT NOT NULL, round INTEGER NOT NULL,
     attempt INTEGER NOT NULL, steps TEXT NOT NULL, UNIQUE (data, release));
+CREATE TABLE IF NOT EXISTS limits (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT NOT NULL, at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, units INTEGER NOT NULL,
+    epsilon REAL NOT NULL, delta REAL NOT NULL, after INTEGER NOT NULL);
 """
+_TABLES = {"budgets", "spent"}
 MOST_DELTA = 1e-5
 """Largest δ of a budget for organisations."""
 
@@ -81,18 +85,37 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit that was set: when (UTC, by this machine's clock), and after how many releases about the data."""
+
+    at: str
+    units: int
+    epsilon: float
+    delta: float
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class Balance:
-    """A budget and everything that was spent of it."""
+    """A budget and everything that was spent of it.
+
+    Attributes:
+        spent: of steps that were fixed beforehand.
+        adaptive: ε where noise of several kinds was chosen along the way: what the stop at the limit goes by then; None for one kind.
+        limits: every limit there was, the present one last.
+    """
 
     data: str
     budget: Budget
     spent: Guarantee
+    adaptive: float | None
     entries: tuple[Entry, ...]
+    limits: tuple[Limit, ...]
 
     @property
     def left(self) -> float:
         """ε that is left, as a difference; what it buys depends on what it is spent on."""
-        return max(self.budget.epsilon - self.spent.epsilon, 0.0)
+        return max(self.budget.epsilon - max(self.spent.epsilon, self.adaptive or 0.0), 0.0)
 
 
 class BudgetLedger:
@@ -100,19 +123,29 @@ class BudgetLedger:
 
     Guarantees:
         What `spend` returned for is on disk, also after kill -9 or a power cut; the total never passes the limit, also where several
-        processes spend at the same time, because each accounts and writes within one exclusive transaction.
+        processes spend at the same time, because each accounts and writes within one exclusive transaction. A limit that was moved leaves
+        the one before in the file.
+        The noise of a release may be chosen by looking at earlier ones: once it is of several kinds, the stop goes by a privacy filter, and
+        (ε, 2δ) holds, δ for what is spent before the kind changes and δ for the rest.
+
+    Args:
+        path: the SQLite file.
+        existing: it must be a ledger already; nothing is made.
 
     Raises:
-        ConfigError: the file cannot be opened or written.
+        ConfigError: the file cannot be opened or written, is a database of something else, or is missing where it must exist.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, existing: bool = False) -> None:
         self._path, self._lock = path, threading.Lock()
+        if existing and not Path(path).is_file():
+            raise ConfigError(f"{path}: no such budget ledger: `secagg budget set` makes one")
         if str(path) != ":memory:":
             with suppress(FileExistsError):  # what a party trained, and when, is its own business
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with self._refusals():
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_WAIT)
+            self._refuse_foreign(existing)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
@@ -130,11 +163,19 @@ class BudgetLedger:
                 raise ConfigError(
                     f"the budget of {data!r} is for one {before.unit}, not for one {budget.unit}: give the new unit a data name of its own"
                 )
-            spent = self._account(budget, self._entries(data))
-            if spent.epsilon > budget.epsilon:
+            entries = self._entries(data)
+            spent = self._account(budget, entries)
+            if max(spent.epsilon, self._adaptive(budget, entries) or 0.0) > budget.epsilon:
                 raise BudgetExceeded(f"{data!r} has spent {spent} already: a limit of {budget.epsilon:g} comes too late")
             row = (data, budget.unit, budget.units, budget.epsilon, budget.delta)
             self._db.execute("INSERT OR REPLACE INTO budgets VALUES (?, ?, ?, ?, ?)", row)
+            if before != budget:
+                trace = (data, budget.units, budget.epsilon, budget.delta, data)
+                self._db.execute(
+                    "INSERT INTO limits (data, units, epsilon, delta, after)"
+                    " VALUES (?, ?, ?, ?, (SELECT COUNT(*) FROM spent WHERE data = ?))",
+                    trace,
+                )
 
     def spend(self, data: str, *, release: str, task: str, round: int, attempt: int, steps: Sequence[Steps]) -> Guarantee:
         """Record that a release spends `steps`, before anything noisy leaves.
@@ -162,10 +203,12 @@ class BudgetLedger:
                 raise LocalProtocolError(f"release {release!r} has spent something else of {data!r} before: name each release anew")
             row = (data, release, task, round, attempt, told)
             self._db.execute("INSERT OR IGNORE INTO spent (data, release, task, round, attempt, steps) VALUES (?, ?, ?, ?, ?, ?)", row)
-            total = self._account(budget, self._entries(data))
-            if total.epsilon > budget.epsilon:
+            entries = self._entries(data)
+            total, adaptive = self._account(budget, entries), self._adaptive(budget, entries)
+            if max(total.epsilon, adaptive or 0.0) > budget.epsilon:
+                chosen = f" (ε = {adaptive:.4g} as noise of several kinds was chosen along the way)" if adaptive else ""
                 raise BudgetExceeded(
-                    f"round {round}, attempt {attempt} of task {task!r} would bring {data!r} to {total},"
+                    f"round {round}, attempt {attempt} of task {task!r} would bring {data!r} to {total}{chosen},"
                     f" and the limit is ε = {budget.epsilon:g}: nothing was spent and nothing may be sent. Raise the limit"
                     " (`secagg budget set`) only if whoever the data are about agrees"
                 )
@@ -175,7 +218,16 @@ class BudgetLedger:
         """Limit, total and entries of one data set. Raises ConfigError if there is no budget for it."""
         with self._transaction():
             budget, entries = self._needed(data), self._entries(data)
-        return Balance(data, budget, self._account(budget, entries), entries)
+            rows = self._db.execute(
+                "SELECT at, units, epsilon, delta, after FROM limits WHERE data = ? ORDER BY number", (data,)
+            ).fetchall()
+        limits = tuple(Limit(*row) for row in rows)
+        return Balance(data, budget, self._account(budget, entries), self._adaptive(budget, entries), entries, limits)
+
+    def budget(self, data: str) -> Budget:
+        """The limit of one data set, without accounting. Raises ConfigError if there is no budget for it."""
+        with self._lock, self._refusals():
+            return self._needed(data)
 
     def data(self) -> list[str]:
         """The data sets that have a budget, sorted."""
@@ -193,6 +245,20 @@ class BudgetLedger:
 
     def _account(self, budget: Budget, entries: Sequence[Entry]) -> Guarantee:
         return account([one for entry in entries for one in entry.steps], delta=budget.delta, unit=budget.unit)
+
+    def _adaptive(self, budget: Budget, entries: Sequence[Entry]) -> float | None:
+        steps = [one for entry in entries for one in entry.steps]
+        if len({(one.noise_multiplier, one.sampling) for one in steps}) <= 1:
+            return None  # the number of steps alone was chosen: never more than as many as fit, which are fixed
+        return adaptive(steps, limit=budget.epsilon, delta=budget.delta)
+
+    def _refuse_foreign(self, existing: bool) -> None:
+        """Before anything is written: a database of something else stays as it is."""
+        found = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if (found or existing) and not found >= _TABLES:
+            self._db.close()
+            what = f"tables {', '.join(sorted(found))}" if found else "no tables"
+            raise ConfigError(f"{self._path} is no budget ledger (it has {what}): nothing was written; name another file")
 
     def _needed(self, data: str) -> Budget:
         budget = self._budget(data)
@@ -223,7 +289,12 @@ class BudgetLedger:
                     self._db.execute("ROLLBACK")
                 raise
             with self._refusals():
-                self._db.execute("COMMIT")
+                try:
+                    self._db.execute("COMMIT")
+                except sqlite3.Error:
+                    with suppress(sqlite3.Error):  # as SQLite ends some failed transactions itself; the refusal that is told is the first
+                        self._db.execute("ROLLBACK")
+                    raise
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

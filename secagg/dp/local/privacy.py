@@ -110,7 +110,7 @@ class Payment:
             BudgetExceeded: the total would pass the limit: nothing was recorded and nothing may be trained.
             ConfigError: the budget is for another unit, or for fewer units than the training has.
         """
-        budget = self.ledger.balance(self.data).budget
+        budget = self.ledger.budget(self.data)
         if budget.unit != privacy.unit:
             raise ConfigError(f"the budget of {self.data!r} is for one {budget.unit}, this training hides one {privacy.unit}")
         if units > budget.units:

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from secagg.cli.app import app
-from secagg.dp.accountant import Steps, account
+from secagg.dp.accountant import Steps, account, adaptive
 from secagg.dp.budget import Budget, BudgetLedger
 from secagg.errors import BudgetExceeded, ConfigError, LocalProtocolError
 
@@ -85,6 +85,86 @@ def test_a_limit_moves_but_never_below_what_is_spent_and_never_to_another_unit(l
     with pytest.raises(ConfigError, match="for one record"):
         ledger.allow("captions", Budget("customer", 1000, 9.0, 1e-5))
     assert ledger.balance("captions").budget.epsilon == 9.0
+
+
+def test_a_limit_that_was_moved_leaves_the_one_before(ledger):
+    ledger.allow("captions", LIMIT)
+    spend(ledger, 1)
+    ledger.allow("captions", Budget("record", 1000, 9.0, 1e-5))
+    found = ledger.balance("captions").limits
+    assert [(limit.epsilon, limit.after) for limit in found] == [(2.0, 0), (9.0, 1)]
+    assert all(len(limit.at) == len("2026-01-01 00:00:00") for limit in found)
+
+
+def test_noise_of_several_kinds_stops_by_a_filter_that_never_states_less(ledger):
+    """Who sees that the first rounds went well and then takes less noise is not covered by composition of fixed steps."""
+    spend(ledger, 1)
+    assert ledger.balance("captions").adaptive is None
+    total = spend(ledger, 2, steps=[Steps(1, 3.0)])
+    found = ledger.balance("captions")
+    assert found.spent == total
+    assert (
+        found.adaptive == adaptive([Steps(1, 4.0), Steps(1, 3.0)], limit=2.0, delta=1e-5) >= found.spent.rdp_epsilon > found.spent.epsilon
+    )
+    assert found.left == 2.0 - found.adaptive
+    with pytest.raises(BudgetExceeded, match="chosen along the way"):
+        spend(ledger, 3)
+    with BudgetLedger(":memory:") as plain:  # the steps that were refused fit where as much noise is of one kind
+        plain.allow("captions", LIMIT)
+        assert spend(plain, 1, steps=[Steps(3, 3.57)]).epsilon < 2.0
+
+
+def test_a_commit_that_fails_is_rolled_back(ledger, monkeypatch):
+    class Full:
+        """A database whose disk is full when it matters."""
+
+        def __init__(self, real):
+            self._real, self.full = real, True
+
+        def execute(self, statement, *values):
+            if statement == "COMMIT" and self.full:
+                raise sqlite3.OperationalError("disk I/O error")
+            return self._real.execute(statement, *values)
+
+    database = Full(ledger._db)
+    monkeypatch.setattr(ledger, "_db", database)
+    with pytest.raises(ConfigError, match="nothing was spent"):
+        spend(ledger, 1)
+    database.full = False
+    assert ledger.balance("captions").entries == ()
+    spend(ledger, 1)
+    monkeypatch.undo()
+    assert len(ledger.balance("captions").entries) == 1
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_database_of_something_else_stays_as_it_is(tmp_path, existing):
+    foreign = tmp_path / "photos.sqlite"
+    with sqlite3.connect(foreign) as database:
+        database.execute("CREATE TABLE photos (name TEXT)")
+    database.close()
+    before = foreign.read_bytes()
+    with pytest.raises(ConfigError, match="no budget ledger"):
+        BudgetLedger(foreign, existing=existing)
+    assert CliRunner().invoke(app, ["budget", "show", str(foreign)]).exit_code == 2
+    assert foreign.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["photos.sqlite"]
+
+
+def test_to_look_makes_no_ledger_of_an_empty_file(tmp_path):
+    (tmp_path / "empty.sqlite").touch()
+    assert CliRunner().invoke(app, ["budget", "show", str(tmp_path / "empty.sqlite")]).exit_code == 2
+    assert (tmp_path / "empty.sqlite").read_bytes() == b""
+
+
+def test_a_ledger_of_an_earlier_version_is_read(tmp_path):
+    with BudgetLedger(tmp_path / "old.sqlite") as made:
+        made.allow("captions", LIMIT)
+        spend(made, 1)
+        made._db.execute("DROP TABLE limits")
+    with BudgetLedger(tmp_path / "old.sqlite", existing=True) as again:
+        assert len(again.balance("captions").entries) == 1
+        assert again.balance("captions").limits == ()
 
 
 def test_without_a_budget_nothing_is_spent(ledger):
