@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from secagg.runtime.limits import Limits
     from secagg.runtime.memory import MemoryNetwork
     from secagg.runtime.result import Result
-    from secagg.runtime.server import Server, serve
+    from secagg.runtime.server import Server
+    from secagg.runtime.serving import serve
     from secagg.runtime.session import Session, join
 
 _HOMES = {
@@ -31,7 +32,7 @@ _HOMES = {
     "Session": "session",
     "attend": "attendance",
     "join": "session",
-    "serve": "server",
+    "serve": "serving",
 }
 
 __all__ = ["Attendance", "Limits", "MemoryNetwork", "Missed", "Result", "Server", "Session", "attend", "join", "serve"]
