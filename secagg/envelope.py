@@ -7,6 +7,7 @@ of it (a commitment or a hash), its size by the header.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from secagg.crypto.derive import digest
 from secagg.crypto.sign import BadSignature
@@ -39,6 +40,10 @@ class Header:
     body_hash: bytes
     payload_size: int
 
+    def fields(self) -> dict[str, Any]:
+        """What the wire's header holds beside its version, by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 @dataclass(frozen=True, slots=True)
 class Packet:
@@ -58,8 +63,7 @@ class Packet:
 def pack(me: Identity, ctx: Context, recipient: PartyId, message: Message) -> Packet:
     """Sign `message` for one recipient."""
     body, payload = message.to_wire()
-    header = pb.Header(
-        version=VERSION,
+    header = Header(
         kind=message.KIND,
         slot=message.slot,
         task=ctx.task,
@@ -71,9 +75,9 @@ def pack(me: Identity, ctx: Context, recipient: PartyId, message: Message) -> Pa
         body_hash=digest("envelope/body", body),
         payload_size=payload.size if payload is not None else 0,
     )
-    raw = serialise(header)
+    raw = serialise(pb.Header(version=VERSION, **header.fields()))
     envelope = serialise(pb.Envelope(header=raw, signature=me.signing.sign(_SIGN, raw), body=body))
-    return Packet(_parse_header(raw), envelope, payload)
+    return Packet(header, envelope, payload)
 
 
 def unpack(packet: Packet, roster: Roster, *, me: PartyId) -> bytes:

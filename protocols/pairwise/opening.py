@@ -61,7 +61,8 @@ def fits(seed: Secret, *, owner: int, wanted: Wanted, params: Params, ctx: Conte
 
 def rebuild(rebuilt: Rebuilt, wanted: Wanted, params: Params, ctx: Context) -> bool:
     """Rebuild from the first t shares of each owner; False while a seed is missing or does not fit."""
-    if any(len(rebuilt.shares.get(owner, ())) < params.threshold for owner in wanted.owners):
+    # Fewer holders than that have too few shares of anybody: nothing is looked up for each of them.
+    if len(rebuilt.holders) < params.threshold or any(len(rebuilt.shares.get(owner, ())) < params.threshold for owner in wanted.owners):
         return False
     for owner in sorted(wanted.owners - rebuilt.seeds.keys()):
         try:

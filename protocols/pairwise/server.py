@@ -130,7 +130,8 @@ def ask(state: Confirming, *, desk: Desk, ledger: Ledger) -> tuple[Revealing, li
 def take_reveal(state: Revealing, message: Reveal, place: int, *, desk: Desk) -> None:
     """Keep one client's shares: which kind each of them is follows from the set, not from what it says."""
     before, name = state.before, desk.params.clients[place]
-    owners = tuple(owner for owner in before.wanted.graph.circle(place) if owner in before.wanted.owners)
+    dealt = before.wanted.owners
+    owners = tuple(owner for owner in before.wanted.graph.circle(place) if owner in dealt)
     key = reveal_key(before.uploads[place].key, before.session.sid)
     # > A box of shares opens under the key of its sender's upload and has one share for each whose box it had (PW-S11).
     try:

@@ -154,12 +154,14 @@ class Reader:
                 self._count(segment, within).update_into(_ZEROS[:length], room[done : done + length])
             self._at, done = self._at + length, done + length
 
-    def read_cuts(self, cuts: Sequence[Cut], size: int) -> None:
-        """Write the next `size` bytes where `cut_up` says: as `read` does, with nothing left to work out between two segments."""
-        assert self._whole is not None, "cut_up gives nothing where counter mode is faster"
+    def read_cuts(self, cuts: Sequence[Cut], room: memoryview, size: int) -> None:
+        """As `read`, with all worked out between two segments that `cut_up` found for this room, size and place in the stream."""
+        if self._whole is None or not cuts:
+            self.read(room, size)
+            return
         encrypt_into = self._whole.encrypt_into
-        for nonce, zeros, room in cuts:
-            encrypt_into(nonce, zeros, None, room)
+        for nonce, zeros, place in cuts:
+            encrypt_into(nonce, zeros, None, place)
         self._at += size
 
     def _count(self, segment: int, within: int) -> CipherContext:

@@ -12,9 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from secagg.crypto.expand import SEGMENT, SPARE, Reader, Stream, Words
+from secagg.crypto.expand import SEGMENT, SPARE, Reader, Stream, Words, cut_up
 from secagg.errors import ConfigError
 from secagg.threads import spread
+
+_BLOCK = 4 * SEGMENT
+"""Bytes of the vector that stay in the cache while all streams are added. Longer than a segment, because each addition hands the
+interpreter's lock from thread to thread: with one segment at a time two threads are no faster than one."""
 
 
 class RingLike(Protocol):
@@ -32,7 +36,7 @@ class _Mine(local):
     def __init__(self) -> None:
         self.readers: list[tuple[Reader, np.ufunc]] = []
         self.at = -1
-        self.drawn = np.empty(SEGMENT + SPARE, np.uint8)
+        self.drawn = np.empty(_BLOCK + SPARE, np.uint8)
 
 
 class Lanes:
@@ -70,13 +74,14 @@ class Lanes:
             mine.readers = self._seek(offset_words * dtype.itemsize, words.nbytes)
         drawn, at = mine.drawn, 0
         while at < words.size:
-            # A piece ends where the streams' segment does.
-            left = SEGMENT - (offset_words + at) * dtype.itemsize % SEGMENT
+            # A piece ends where a segment of the streams does.
+            left = _BLOCK - (offset_words + at) * dtype.itemsize % _BLOCK
             part = words[at : at + left // dtype.itemsize]
             taken = drawn[: part.nbytes].view(dtype)
             before = part if source is None else source[at : at + part.size]
+            cuts = cut_up(drawn.data, part.nbytes, (offset_words + at) * dtype.itemsize)
             for reader, combine in mine.readers:
-                reader.read(drawn.data, part.nbytes)
+                reader.read_cuts(cuts, drawn.data, part.nbytes)
                 before = combine(before, taken, out=part)
             if before is not part:
                 np.copyto(part, before)

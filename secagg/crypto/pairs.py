@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from secagg.crypto.agree import AgreementKey, LowOrderPoint
@@ -32,7 +32,7 @@ class Agreeing:
     __slots__ = ("_private",)
 
     def __init__(self, key: AgreementKey) -> None:
-        self._private = X25519PrivateKey.from_private_bytes(key.seed.expose())
+        self._private = key._private
 
     def public(self) -> bytes:
         """The 32-byte public key."""

@@ -5,7 +5,7 @@ A public key is one suite byte and the raw key, so a roster can hold both kinds 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
@@ -77,10 +77,14 @@ class OpenKey:
 
     kind: int
     seed: Secret
+    _private: X25519PrivateKey | hpke.MLKEM768X25519PrivateKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if _SEED_BYTES.get(self.kind) != len(self.seed):
             raise ConfigError(f"an HPKE private key of suite {self.kind:#04x} does not have {len(self.seed)} bytes")
+        # Loading takes as long as opening: it is done once.
+        private = self._curve() if self.kind == X25519 else hpke.MLKEM768X25519PrivateKey(self._lattice(), self._curve())
+        object.__setattr__(self, "_private", private)
 
     @classmethod
     def generate(cls, entropy: Entropy, kind: int = HYBRID) -> OpenKey:
@@ -95,9 +99,8 @@ class OpenKey:
 
     def open(self, sealed: bytes, *, purpose: str, context: bytes) -> Secret:
         """Decrypt what was sealed to this key for this purpose and context. Raises CannotOpen."""
-        private = self._curve() if self.kind == X25519 else hpke.MLKEM768X25519PrivateKey(self._lattice(), self._curve())
         try:
-            return Secret(_suite(self.kind).decrypt(sealed, private, info=frame(purpose, context)))
+            return Secret(_suite(self.kind).decrypt(sealed, self._private, info=frame(purpose, context)))
         except (InvalidTag, ValueError) as refused:
             raise CannotOpen(f"cannot open a sealed {purpose}") from refused
 

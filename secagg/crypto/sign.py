@@ -1,7 +1,13 @@
-"""Ed25519 signatures (RFC 8032) whose message begins with the purpose it was made for."""
+"""Ed25519 signatures (RFC 8032) whose message begins with the purpose it was made for.
+
+Signatures are made by OpenSSL, behind pyca/cryptography like every secret key, and verified by libsodium, behind PyNaCl of the same
+maintainers: it takes half the time, and verifying is most of what parties of a large cohort do. It refuses what RFC 8032 lets pass with
+keys or points of low order. Without PyNaCl, OpenSSL verifies too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidSignature
@@ -31,10 +37,8 @@ class VerifyKey:
 
     def verify(self, signature: bytes, purpose: str, message: bytes) -> None:
         """Raise BadSignature unless `signature` was made with this key, for this purpose, over these bytes."""
-        try:
-            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, frame(purpose, message))
-        except (InvalidSignature, ValueError) as refused:
-            raise BadSignature(f"no valid {purpose} signature") from refused
+        if not _fits(self.raw, signature, frame(purpose, message)):
+            raise BadSignature(f"no valid {purpose} signature")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +62,36 @@ class SigningKey:
     def sign(self, purpose: str, message: bytes) -> bytes:
         """A 64-byte signature over the framed purpose and message."""
         return self._private.sign(frame(purpose, message))
+
+
+def _fits_by_openssl(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether the signature is one over `message` under the key `public`."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _by_libsodium() -> Callable[[bytes, bytes, bytes], bool] | None:
+    """The same as libsodium says it; None without PyNaCl."""
+    try:
+        from nacl.bindings import crypto_sign_open
+        from nacl.exceptions import BadSignatureError
+    except ImportError:
+        return None
+
+    def fits(public: bytes, signature: bytes, message: bytes) -> bool:
+        # What is shorter than a signature would be filled up with the message that follows it.
+        if len(signature) != SIGNATURE_BYTES:
+            return False
+        try:
+            crypto_sign_open(signature + message, public)
+        except BadSignatureError:
+            return False
+        return True
+
+    return fits
+
+
+_fits = _by_libsodium() or _fits_by_openssl

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from math import prod
+from operator import mul
 
 from secagg.errors import ConfigError
 from secagg.math import field
@@ -59,8 +60,8 @@ def combine(shares: Mapping[int, Secret], threshold: int | None = None) -> Secre
     if not 1 <= needed <= len(shares):
         raise ConfigError(f"{len(shares)} shares given, {max(needed, 1)} needed")
     points = tuple(_checked_indices(shares)[:needed])
-    values = (field.decode(shares[index].expose()) for index in points)
-    value = sum(weight * part for weight, part in zip(_weights_at_zero(points), values, strict=True)) % P
+    values = [field.decode(shares[index].expose()) for index in points]
+    value = sum(map(mul, _weights_at_zero(points), values)) % P
     if value >> (8 * SECRET):
         raise ConfigError("the shares give no 32-byte secret: at least one is wrong or of another sharing")
     return Secret(value.to_bytes(SECRET, "big"))

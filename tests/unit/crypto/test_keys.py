@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from secagg.crypto import agree, sign
 from secagg.crypto.agree import AgreementKey, LowOrderPoint
 from secagg.crypto.derive import digest, frame
 from secagg.crypto.seal import HYBRID, X25519, CannotOpen, OpenKey, SealKey
@@ -60,6 +63,47 @@ def test_a_signature_holds_for_its_purpose_only() -> None:
     ]:
         with pytest.raises(BadSignature):
             key.verify_key().verify(given, purpose, message)
+
+
+@pytest.mark.parametrize("fits", [sign._fits_by_openssl, sign._by_libsodium() or sign._fits_by_openssl], ids=["openssl", "libsodium"])
+def test_both_libraries_take_and_refuse_the_same_signatures(fits: Callable[[bytes, bytes, bytes], bool]) -> None:
+    key = SigningKey(Secret(bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")))
+    public, message = key.verify_key().raw, b"\x72"
+    # RFC 8032, section 7.1, test 2.
+    signature = bytes.fromhex(
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+    )
+    assert public.hex() == "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
+    assert fits(public, signature, message)
+    order = (1 << 252) + 27742317777372353535851937790883648493
+    another = signature[:32] + (int.from_bytes(signature[32:], "little") + order).to_bytes(32, "little")
+    for forged in (signature[:-1], signature + message, b"", bytes(64), another, signature[:63] + b"\x80"):
+        assert not fits(public, forged, message)
+    assert not fits(public, signature[:-1], signature[-1:] + message), "a short signature is not filled up from the message"
+    assert not fits(public, signature, message + b"\0")
+    assert not fits(bytes(31) + b"\xff", signature, message)
+
+
+def test_this_installation_verifies_by_libsodium() -> None:
+    assert sign._fits is not sign._fits_by_openssl
+
+
+def test_exactly_the_keys_that_openssl_refuses_are_of_low_order() -> None:
+    private = X25519PrivateKey.generate()
+
+    def refused(public: bytes) -> bool:
+        try:
+            private.exchange(X25519PublicKey.from_public_bytes(public))
+        except ValueError:
+            return True
+        return False
+
+    listed = [(value + top).to_bytes(32, "little") for value in agree._LOW_ORDER for top in (0, 1 << 255)]
+    assert len(listed) == 14
+    near = [(value + 1).to_bytes(32, "little") for value in agree._LOW_ORDER] + [os.urandom(32) for _ in range(50)]
+    for public in listed + near:
+        assert agree.low_order(public) == refused(public)
+    assert all(agree.low_order(public) for public in listed)
 
 
 def test_rfc_7748_both_ends_agree_and_a_low_order_point_is_refused() -> None:
