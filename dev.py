@@ -38,7 +38,7 @@ STAMP = ENV / "secagg-environment.json"
 LOG = ENV / "install.log"
 
 COMMANDS = ("demo", "test", "quick", "env", "proto", "checks", "run")
-EXTRAS = ("demo", "dev", "dp", "flower", "ner", "nvflare", "ray", "serve", "text")
+EXTRAS = ("ckks", "demo", "dev", "dp", "flower", "ner", "nvflare", "ray", "serve", "text")
 QUICK = ("ruff format --check", "ruff check", "mypy", "lint-imports", "pytest -q -x -m 'not slow and not network'")
 
 

@@ -70,12 +70,12 @@ class Ntt:
         return self._table(pow(self._root(), -1, self.prime))
 
     def _root(self) -> int:
-        """The smallest-based primitive 2n-th root of unity."""
+        """The least primitive 2n-th root of unity, which SEAL takes as well: then both write the same values in the same order."""
         exponent = (self.prime - 1) // (2 * self.size)
         for base in range(2, self.prime):
             root = pow(base, exponent, self.prime)
             if pow(root, self.size, self.prime) == self.prime - 1:
-                return root
+                return min(pow(root, odd, self.prime) for odd in range(1, 2 * self.size, 2))
         raise ConfigError(f"{self.prime} has no root of unity of order {2 * self.size}: is it prime?")
 
     def _table(self, root: int) -> tuple[Residues, Residues]:

@@ -110,7 +110,7 @@ def test_an_interrupted_installation_is_made_anew(
     monkeypatch.setattr(dev, "install", lambda extras: steps.append(",".join(extras)))
     assert dev.main(["env"]) == 0
     assert dev.main(["env"]) == 0
-    assert steps == ["create", "create", "demo,dev,dp,flower,ner,nvflare,ray,serve,text"]
+    assert steps == ["create", "create", "ckks,demo,dev,dp,flower,ner,nvflare,ray,serve,text"]
     assert "next run makes good" in capsys.readouterr().err
 
 

@@ -1,9 +1,10 @@
-"""The negacyclic transform against schoolbook products."""
+"""The negacyclic transform against schoolbook products, and against SEAL value by value."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from tenseal import sealapi
 
 from protocols.ckks.cipher import DEGREE, PRIMES
 from secagg.errors import ConfigError
@@ -50,3 +51,23 @@ def test_where_there_is_no_transform_it_says_so(prime: int, size: int) -> None:
 def test_a_composite_modulus_without_a_root_is_refused() -> None:
     with pytest.raises(ConfigError, match="is it prime"):
         Ntt(65, 32).forward(np.zeros((32, 1), np.uint64))  # 65 = 5 · 13 is 1 modulo 64, and no power in it is −1 of that order
+
+
+def transformed_by_seal(values: np.ndarray) -> np.ndarray:
+    """What SEAL makes of a polynomial with coefficients below 2^19: its transform modulo both primes, one after the other."""
+    numbers = sealapi.EncryptionParameters(sealapi.SCHEME_TYPE.BFV)
+    numbers.set_poly_modulus_degree(DEGREE)
+    numbers.set_coeff_modulus([sealapi.Modulus(prime) for prime in PRIMES])
+    numbers.set_plain_modulus(1 << 20)
+    context = sealapi.SEALContext(numbers, True, sealapi.SEC_LEVEL_TYPE.TC128)
+    terms = (f"{int(value):X}x^{power}" if power else f"{int(value):X}" for power, value in enumerate(values))
+    plain, turned = sealapi.Plaintext(" + ".join(reversed(list(terms)))), sealapi.Plaintext()
+    sealapi.Evaluator(context).transform_to_ntt(plain, context.key_parms_id(), turned)
+    return np.array([turned.data(place) for place in range(turned.coeff_count())], np.uint64).reshape(len(PRIMES), DEGREE)
+
+
+def test_it_writes_the_values_that_seal_writes_in_seals_order() -> None:
+    values = np.random.default_rng(8).integers(1, 1 << 19, DEGREE).astype(np.uint64)
+    for prime, expected in zip(PRIMES, transformed_by_seal(values), strict=True):
+        assert np.array_equal(Ntt(prime, DEGREE).forward(values[:, None])[:, 0], expected)
+        assert np.array_equal(Ntt(prime, DEGREE).inverse(expected[:, None])[:, 0], values)
