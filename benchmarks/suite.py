@@ -33,6 +33,7 @@ SUITE = (
     Benchmark("flower_secagg", ("--clients", "100", "--neighbours", "20", "--repeats", "1")),
     Benchmark("transport", ("--repeats", "5")),
     Benchmark("rounds", ("--repeats", "5"), ("--repeats", "15")),
+    Benchmark("links", ("--repeats", "1"), ("--repeats", "3")),
 )
 
 LONGEST = 1800.0
