@@ -150,14 +150,14 @@ def encrypt(
 def encrypt_under(secret: Key, vector: Vector, packing: Packing, halves: Iterator[Key], entropy: Entropy) -> NDArray[np.uint32]:
     """c0 of `vector` beside the c1 in `halves`, under a secret that is transformed already."""
     coins, out = Stream.fresh(entropy), np.empty(packing.size // 4, np.uint32)
-    at = 0
+    at, secret = 0, _shrunk(secret)
     for (start, count), half in zip(packing.groups(), halves, strict=True):
         message = _pack(vector, packing, start, count)
         message <<= packing.scale_bits
         message += _noise(coins, start, count, packing.draws)
         for transform, a, s in zip(_TRANSFORMS, half, secret, strict=True):
             p = np.uint64(transform.prime)
-            masked = transform.inverse(a * s % p)
+            masked = transform.unscaled_inverse(a * s % p)
             residues = _residues(message, transform.prime)
             residues += p - masked
             np.minimum(residues, residues - p, out=residues)
@@ -186,13 +186,13 @@ def add_keys(keys: Iterable[Key]) -> Key:
 def decrypt_under(secret: Key, total: NDArray[np.uint32], packing: Packing, halves: Iterator[Key], parties: int) -> Vector:
     """The sum of `parties` ciphertexts whose c0 is `total` and whose c1 is in `halves`. Raises CannotDecrypt."""
     vector = np.zeros(packing.length, packing.ring.dtype)
-    at, bound = 0, packing.noise * parties
+    at, bound, secret = 0, packing.noise * parties, _shrunk(secret)
     for (start, count), half in zip(packing.groups(), halves, strict=True):
         size, phase = count * DEGREE, []
         for transform, a, s in zip(_TRANSFORMS, half, secret, strict=True):
             p = np.uint64(transform.prime)
             c0 = total[at : at + size].astype(np.uint64).reshape(DEGREE, count)
-            phase.append((c0 + transform.inverse(a * s % p)) % p)
+            phase.append((c0 + transform.unscaled_inverse(a * s % p)) % p)
             at += size
         lifted = _lift(phase[0], phase[1])
         delta, half_delta = packing.scale_bits, np.int64(1 << (packing.scale_bits - 1))
@@ -277,6 +277,12 @@ def _residues(values: NDArray[np.int64], prime: int) -> Residues:
 
 def _both(values: NDArray[np.int64]) -> Key:
     one, two = (transform.forward(_residues(values, transform.prime)) for transform in _TRANSFORMS)
+    return one, two
+
+
+def _shrunk(key: Key) -> Key:
+    """The key divided by the degree, once: no product with it has to be."""
+    one, two = (part * np.uint64(transform.shrink) % np.uint64(transform.prime) for transform, part in zip(_TRANSFORMS, key, strict=True))
     return one, two
 
 

@@ -49,6 +49,15 @@ class Ntt:
 
     def inverse(self, values: Residues) -> Residues:
         """The inverse of `forward`; a new array."""
+        return self.unscaled_inverse(values) * np.uint64(self.shrink) % np.uint64(self.prime)
+
+    @property
+    def shrink(self) -> int:
+        """1/n modulo p."""
+        return pow(self.size, -1, self.prime)
+
+    def unscaled_inverse(self, values: Residues) -> Residues:
+        """n times the inverse, for who has divided a factor by n already; a new array."""
         out, p, batch = values.copy(), np.uint64(self.prime), values.shape[1]
         for m, half in ((1 << level, self.size >> (level + 1)) for level in reversed(range(self.size.bit_length() - 1))):
             view = out.reshape(m, 2, half, batch)
@@ -58,8 +67,7 @@ class Ntt:
             left += right
             _reduce(left, p)
             view[:, 1] = _times(difference, self._inverses[0][m : 2 * m], self._inverses[1][m : 2 * m], p)
-        scale = pow(self.size, -1, self.prime)
-        return (out * np.uint64(scale)) % p
+        return out
 
     @cached_property
     def _powers(self) -> tuple[Residues, Residues]:
