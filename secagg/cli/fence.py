@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -13,7 +13,7 @@ from secagg.cli.options import Json
 from secagg.cli.output import FAILED, begin
 
 if TYPE_CHECKING:
-    from secagg.filters.fence import Fence
+    from secagg.filters.fence import Action, Fence
 
 app = typer.Typer(no_args_is_help=True, help="The fence: what is blocked does not come out, however it is spelled.")
 
@@ -100,7 +100,47 @@ def build(
     out.record(facts)
 
 
-def _fence(phrases: list[Path] | None, words: list[Path] | None, shapes: list[str] | None) -> Fence:
+@app.command()
+def serve(
+    upstream: Annotated[str, typer.Option("--upstream", "-u", help="The model server, up to and with /v1.")],
+    phrases: _Lists = None,
+    words: _Words = None,
+    shape: _Shapes = None,
+    action: Annotated[str, typer.Option(help="redact, replace or refuse.")] = "redact",
+    say: Annotated[str | None, typer.Option(help="What replaces, or refuses.")] = None,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Where to listen; 0 takes a free one.")] = 8080,
+    review: Annotated[
+        Path | None, typer.Option(help="Review log: a line a hit, with a keyed hash. The key is beside it, as FILE.key.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Stand in front of an OpenAI-compatible server: every answer passes the fence. Counters are at /metrics."""
+    from secagg.errors import ConfigError
+
+    try:
+        from secagg.adapters.openai_proxy import Proxy
+        from secagg.adapters.serving import listen
+    except ImportError as error:
+        raise ConfigError("serving needs httpx, starlette and uvicorn: pip install 'secagg[serve]'") from error
+    from secagg.filters.fence.monitor import Monitor
+    from secagg.filters.fence.review import ReviewLog, read_key
+
+    out = begin(as_json)
+    fence = _fence(phrases, words, shape, action, say)
+    log = ReviewLog(review, read_key(f"{review}.key")) if review else None
+    proxy = Proxy(fence, upstream, monitor=Monitor(fence, log=log))
+
+    def ready(address: str) -> None:
+        out.say(f"Listening on {address}/v1, in front of {upstream}; {fence.phrases} phrases; counters at {address}/metrics.")
+        out.record({"listening": f"{address}/v1", "upstream": upstream, "phrases": fence.phrases})
+
+    listen(proxy.app(), host, port, ready)
+
+
+def _fence(
+    phrases: list[Path] | None, words: list[Path] | None, shapes: list[str] | None, action: str = "redact", say: str | None = None
+) -> Fence:
     from secagg.errors import ConfigError
     from secagg.filters.fence import Fence, Phrases, Rule, Shape
 
@@ -111,7 +151,8 @@ def _fence(phrases: list[Path] | None, words: list[Path] | None, shapes: list[st
     ]
     if not rules:
         raise ConfigError("nothing to block: name a list with --phrases or --words, or a --shape")
-    return Fence(*rules)
+    said = {} if say is None else {"refusal" if action == "refuse" else "replacement": say}
+    return Fence(*rules, action=cast("Action", action), **said)  # an unknown action is refused by the fence
 
 
 def _lines(path: Path) -> list[str]:
