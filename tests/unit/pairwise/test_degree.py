@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from math import comb
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -71,6 +72,18 @@ def test_the_table_in_the_docstring_is_what_the_function_gives() -> None:
         for cell, colluders in zip(re.split(r"  +", cells.strip()), (1, clients // 20, clients // 10, clients // 5), strict=True):
             found = numbers(clients, clients - clients // 10, colluders)
             assert cell == f"{found.degree}, {found.threshold}, {found.run}", (clients, colluders)
+
+
+def test_the_table_in_the_specification_is_what_the_functions_give() -> None:
+    page = (Path(__file__).parents[3] / "docs/spec/pairwise.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\d,]+) \| (\d+, \d+, .*) \|$", page, re.MULTILINE)
+    assert [int(row.replace(",", "")) for row, _ in rows] == [65, 100, 200, 500, 1000, 2000, 5000, 10_000]
+    for row, cells in rows:
+        clients = int(row.replace(",", ""))
+        quorum = clients - clients // 10
+        for cell, colluders in zip(cells.split(" | "), (1, clients // 20, clients // 10, clients // 5), strict=True):
+            found, drawn = numbers(clients, quorum, colluders), spot_checks(clients, quorum, colluders)
+            assert cell == f"{found.degree}, {found.threshold}, {found.run} · {drawn}", (clients, colluders)
 
 
 def test_where_no_sparse_graph_will_do_it_says_so() -> None:
