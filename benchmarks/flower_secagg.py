@@ -2,8 +2,8 @@
 
 Both run whole in this process, without a network: Flower's own workflow against Flower's own client mod, `pairwise` against itself, from
 the update in floats to the mean in floats. SecAgg+ there stands against a server that follows the protocol; `pairwise` is the variant
-with signatures and one agreed set, which has no weaker profile to compare (decision 0025). Each client's processor time is taken apart from the server's. Drop-outs leave when their
-vector is due.
+with signatures and one agreed set, which has no weaker profile to compare (decision 0025). Each client's processor time is taken apart
+from the server's. Drop-outs leave when their vector is due.
 """
 
 from __future__ import annotations
