@@ -18,9 +18,10 @@ from secagg.machine import Machine
 from secagg.roles import Message, Outgoing, Vector
 from secagg.types import Context, Entropy, PartyId, Secret
 
-from .cipher import Packing, as_payload, encrypt
+from .cipher import Packing
 from .messages import SEED, Encrypted, Key, Seed, root_hash
 from .params import Params, payload_digest
+from .scheme import Scheme
 
 KEY = "ckks/key"
 
@@ -77,7 +78,7 @@ def open_key(message: Key, *, me: Identity, params: Params, ctx: Context) -> Sec
     return key
 
 
-def check_vector(vector: Vector, version: int, packing: Packing, versions: frozenset[int]) -> None:
+def check_vector(vector: Vector, version: int, packing: Packing | Scheme, versions: frozenset[int]) -> None:
     """Raises ConfigError."""
     length, dtype = packing.length, packing.ring.dtype
     if vector.shape != (length,) or vector.dtype != dtype:
@@ -90,12 +91,11 @@ def report(
     key: Secret, vector: Vector, version: int, *, me: Identity, params: Params, ctx: Context, entropy: Entropy
 ) -> tuple[Done, list[Outgoing]]:
     """Encrypt `vector` under fresh randomness: c1 as its seed to the key holder, c0 to the coordinator."""
-    seed = entropy(SEED)
-    payload = as_payload(encrypt(vector, params.packing, key, Secret(seed), ctx=ctx, client=me.party, entropy=entropy))
-    committed = payload_digest(payload)
-    return Done(root_hash(ctx, me.party, version, seed, committed)), [
-        Outgoing(params.keyholder, Seed(version, seed, committed)),
-        Outgoing(params.coordinator, Encrypted(version, seed, committed, payload)),
+    made = params.scheme.encrypt(vector, key, ctx=ctx, client=me.party, entropy=entropy)
+    committed = payload_digest(made.c0)
+    return Done(root_hash(ctx, me.party, version, made.seed, committed)), [
+        Outgoing(params.keyholder, Seed(version, made.seed, committed, made.seeds)),
+        Outgoing(params.coordinator, Encrypted(version, made.seed, committed, made.c0)),
     ]
 
 
@@ -110,15 +110,19 @@ class Client(Machine[State]):
         self._ledger, self._entropy = ledger, entropy
         super().__init__(Waiting())
 
+    def _begin(self) -> Sequence[Outgoing]:
+        self._params.scheme.prepare()
+        return []
+
     def contribute(self, vector: Vector, *, version: int) -> Sequence[Outgoing]:
         """Hand in the vector; it must not change until the key has come."""
         match self._state:
             case Waiting() if self._started:
-                check_vector(vector, version, self._params.packing, self._params.versions)
+                check_vector(vector, version, self._params.scheme, self._params.versions)
                 self._state = Holding(vector, version)
                 return []
             case Keyed(key):
-                check_vector(vector, version, self._params.packing, self._params.versions)
+                check_vector(vector, version, self._params.scheme, self._params.versions)
                 return self._report(key, vector, version)
         raise LocalProtocolError(f"a vector is not due in phase {self.phase!r}")
 

@@ -9,24 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
-
 from secagg.crypto.derive import digest, frame
 from secagg.crypto.stream import commitment, seal_stream
 from secagg.errors import InvalidMessage, LocalProtocolError, PeerError, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.machine import Machine
-from secagg.payload import Blob, join
+from secagg.payload import Blob
 from secagg.receipt import sign_agreement
 from secagg.roles import Message, Outgoing, Vector
 from secagg.round import Round
 from secagg.types import Context, Entropy, PartyId, Secret
 
-from .cipher import CannotDecrypt, check_residues, decrypt, uniform
+from .cipher import CannotDecrypt
 from .client import KEY, key_context
 from .messages import SEED, Added, Key, Opened, Seed, root_hash
 from .params import Params, payload_digest
+from .slots import repeats_seeds, seeds_digest
 
 OPENED = "ckks/opened"
 
@@ -89,6 +88,13 @@ def keep_seed(state: Keeping, message: Seed, client: PartyId, *, seat: Seat) -> 
     # > A report is from a client of the cohort, from an input model that the description allows, and its only one (CK-H1).
     if client not in seat.params.clients or message.version not in seat.params.versions or client in state.seeds:
         raise InvalidMessage("CK-H1", f"a seed from {client} that does not fit the round", culprits=[client])
+    # > What comes with a seed is exactly what the round's cipher needs: as many bytes, and those that the seed is the digest of (CK-H6).
+    beside = message.seeds
+    if (0 if beside is None else beside.size) != seat.params.scheme.seeds or (beside is not None and seeds_digest(beside) != message.seed):
+        raise InvalidMessage("CK-H6", f"the seeds from {client} are not those of its report", culprits=[client])
+    # > No seed of a ciphertext stands in two reports: a copied part of a report would count its client twice (CK-H7).
+    if repeats_seeds(message, state.seeds.values()):
+        raise InvalidMessage("CK-H7", f"{client} sends a seed a second time, or another report's", culprits=[client])
     return replace(state, seeds={**state.seeds, client: message})
 
 
@@ -101,10 +107,10 @@ def check_added(message: Added, *, seat: Seat) -> None:
             "CK-H2", f"{len(message.included)} clients to sum, not all of the cohort or below the floor of {params.floor}", culprits=blame
         )
     # > The sum has exactly the round's size, the digest that came with it, and residues below their primes (CK-H3).
-    if message.payload.size != params.packing.size or payload_digest(message.payload) != message.digest:
+    if message.payload.size != params.scheme.size or payload_digest(message.payload) != message.digest:
         raise InvalidMessage("CK-H3", f"a sum of {message.payload.size} bytes that is not the one announced", culprits=blame)
     try:
-        check_residues(np.frombuffer(join(message.payload), "<u4"), params.packing)
+        params.scheme.check(message.payload)
     except CannotDecrypt as refused:
         raise InvalidMessage("CK-H3", str(refused), culprits=blame) from refused
 
@@ -122,17 +128,17 @@ def open_sum(state: Keeping, message: Added, *, seat: Seat, ledger: Ledger, entr
     # > The release is on disk before anything is decrypted: one sum for a key, and from one input model one set.
     ledger.use(ctx, "opened", digest("ckks/released", roots, message.digest))
     ledger.release(ctx, message.included, roots, model=described.inputs[0].model, terms=described.substance)
-    halves = [uniform(Secret(state.seeds[client].seed), ctx, client, params.packing) for client in message.included]
+    reports = [(client, state.seeds[client]) for client in message.included]
     # > A sum with more noise than that of honest ciphertexts is refused, and nothing of it is told (CK-H5).
     try:
-        vector = decrypt(np.frombuffer(join(message.payload), "<u4"), halves, params.packing, state.key, ctx)
+        vector = params.scheme.decrypt(message.payload, reports, state.key, ctx)
     except CannotDecrypt as refused:
         raise InvalidMessage("CK-H5", f"what was added is not the sum of these reports: {refused}", culprits=[params.coordinator]) from None
     return Done(), [Outgoing(params.coordinator, _sealed(vector, message.included, roots, seat=seat, entropy=entropy))]
 
 
 def _sealed(vector: Vector, included: tuple[PartyId, ...], roots: bytes, *, seat: Seat, entropy: Entropy) -> Opened:
-    packed, key, to = seat.params.packing.ring.pack(vector), Secret(entropy(SEED)), seat.params.coordinator
+    packed, key, to = seat.params.scheme.ring.pack(vector), Secret(entropy(SEED)), seat.params.coordinator
 
     def fill(offset: int, buffer: memoryview) -> None:
         buffer[:] = packed[offset : offset + len(buffer)]

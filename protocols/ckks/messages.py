@@ -69,25 +69,28 @@ class Encrypted:
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """Client to key holder: the uniform half of its ciphertext, and the digest of the other."""
+    """Client to key holder: the uniform half of its ciphertext, and the digest of the other.
+
+    `seeds` is the half where one seed does not stand for all of it; `seed` is then the digest of the seeds.
+    """
 
     KIND: ClassVar[str] = "ckks/Seed"
     version: int
     seed: bytes
     digest: bytes
+    seeds: Payload | None = None
 
     @property
     def slot(self) -> str:
         return ""
 
     def to_wire(self) -> tuple[bytes, Payload | None]:
-        return serialise(pb.CkksSeed(version=self.version, seed=self.seed, digest=self.digest)), None
+        return serialise(pb.CkksSeed(version=self.version, seed=self.seed, digest=self.digest)), self.seeds
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
-        no_payload(cls.KIND, payload)
         wire = parse(pb.CkksSeed, body)
-        return cls(wire.version, exactly(wire.seed, SEED, "seed"), exactly(wire.digest, HASH, "digest"))
+        return cls(wire.version, exactly(wire.seed, SEED, "seed"), exactly(wire.digest, HASH, "digest"), payload)
 
 
 @dataclass(frozen=True, slots=True)

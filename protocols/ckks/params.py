@@ -8,23 +8,25 @@ from secagg.crypto.derive import digest
 from secagg.crypto.stream import sealed_size
 from secagg.errors import InvalidMessage
 from secagg.payload import Payload, chunks
-from secagg.round import Round
+from secagg.round import Round, RoundDescription
 from secagg.types import PartyId
 
 from .cipher import Packing
+from .scheme import Packed, Scheme
+from .slots import Slots
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
     """What client, key holder and coordinator need to know; all of it is public.
 
-    `packing.length` counts ring words: the coordinates of the update and the two that carry count and weight.
+    `scheme.length` counts ring words: the coordinates of the update and the two that carry count and weight.
     """
 
     clients: tuple[PartyId, ...]
     keyholder: PartyId
     coordinator: PartyId
-    packing: Packing
+    scheme: Scheme
     floor: int
     quorum: int
     versions: frozenset[int]
@@ -46,7 +48,7 @@ class Params:
             clients=described.cohort,
             keyholder=servers[0],
             coordinator=described.coordinator,
-            packing=Packing.of(described),
+            scheme=scheme_of(described),
             floor=described.floors.floor,
             quorum=described.quorum,
             versions=frozenset(item.version for item in described.inputs),
@@ -55,9 +57,14 @@ class Params:
         )
 
 
-def opened_size(packing: Packing) -> int:
+def scheme_of(described: RoundDescription) -> Scheme:
+    """The cipher of a round: slots under the parameter set that it names, or else packing. Raises ConfigError."""
+    return Slots.of(described.parameters, described) if described.parameters else Packed(Packing.of(described))
+
+
+def opened_size(scheme: Scheme) -> int:
     """Bytes of the sealed sum."""
-    return sealed_size(packing.ring.packed_size(packing.length))
+    return sealed_size(scheme.ring.packed_size(scheme.length))
 
 
 def payload_digest(payload: Payload) -> bytes:

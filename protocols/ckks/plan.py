@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Self, get_args
 
+from secagg.crypto.ckks import available
 from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage
 from secagg.identity import Identity
@@ -20,7 +21,8 @@ from secagg.types import Entropy
 from . import client, keyholder, server
 from .cipher import Packing
 from .messages import Added, Encrypted, Key, Opened, Seed
-from .params import Params, opened_size
+from .params import Params, opened_size, scheme_of
+from .slots import Slots, find
 
 VERSION = 1
 
@@ -37,6 +39,8 @@ class Plan:
         rotation: rotate by random signs and Hadamard blocks first, which spends the bits better on uneven updates.
         ring_bits: width of a word, at most 48; None takes the narrowest that holds the sum. Three words of 16 bits, two of 24 or one of
             32 or 48 share a coefficient of 8 bytes.
+        slots: name of a CKKS parameter set, `n4096-q56` or `n4096-q60`: encrypt with SEAL's CKKS, one value in each half of a slot, instead
+            of packing. Needs `secagg[ckks]`. The sum is rounded to integers before it leaves the key holder, and is as exact.
         quorum: reports after which the sum is opened at once; None waits for all, or for the deadline.
         submit_seconds, finish_seconds: time for training and reporting, and for decrypting.
         floors: see `secagg.policy.Floors`.
@@ -66,6 +70,7 @@ class Plan:
     max_weight: int = 4096
     rotation: bool = False
     ring_bits: int | None = None
+    slots: str | None = None
     quorum: int | None = None
     submit_seconds: float = 600.0
     finish_seconds: float = 60.0
@@ -76,7 +81,12 @@ class Plan:
             raise ConfigError(f"clients={self.clients}: fewer than the floor of {self.floors.floor}, so no sum could ever be opened")
         if self.quorum is not None and not self.floors.floor <= self.quorum <= self.clients:
             raise ConfigError(f"quorum={self.quorum}: between the floor of {self.floors.floor} and the {self.clients} clients")
-        Packing(self.encoding.ring, 1, self.clients)  # proves the head-room now, before anything is sent
+        # The head-room is proved now, before anything is sent.
+        if self.slots is None:
+            Packing(self.encoding.ring, 1, self.clients)
+        else:
+            Slots(find(self.slots), self.encoding.ring, 1, self.clients, self.encoding.largest_sum)
+            available()
 
     @property
     def keyholders(self) -> int:
@@ -100,22 +110,22 @@ class Plan:
 
     def payload_limit(self, description: RoundDescription) -> int:
         """Most bytes of any payload of the round: a ciphertext, or the sealed sum."""
-        packing = Packing.of(description)
-        return max(packing.size, opened_size(packing))
+        scheme = scheme_of(description)
+        return max(scheme.size, scheme.seeds, opened_size(scheme))
 
     def describe(self, terms: Terms, roster: Roster) -> RoundDescription:
         holders = roster.with_role("keyholder")
         if len(holders) != self.keyholders:
             raise ConfigError(f"the roster has {len(holders)} key holders, the plan {self.keyholders}: make the two agree")
         servers = tuple(member.party for member in holders)
-        return describe(self, terms, roster, version=VERSION, quorum=self.quorum, servers=servers)
+        return describe(self, terms, roster, version=VERSION, quorum=self.quorum, servers=servers, parameters=self.slots or "")
 
     @classmethod
     def from_description(cls, description: RoundDescription) -> Self:
         # > The description is of this protocol and version, and its numbers leave room for the noise (CK-P3).
         check_spoken(description, cls.PROTOCOL, VERSION, check="CK-P3")
         try:
-            return cls(**numbers_of(description))
+            return cls(slots=description.parameters or None, **numbers_of(description))
         except ConfigError as refused:
             raise InvalidMessage("CK-P3", str(refused), culprits=[description.coordinator]) from refused
 

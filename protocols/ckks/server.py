@@ -9,9 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from secagg.crypto.derive import digest
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.sign import BadSignature
@@ -24,17 +21,18 @@ from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
 from secagg.types import PartyId
 
-from .cipher import CannotDecrypt, add_into, as_payload
+from .cipher import CannotDecrypt
 from .keyholder import OPENED, opened_context
 from .messages import Added, Encrypted, Opened, root_hash
 from .params import Params, opened_size, payload_digest
+from .scheme import Total
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gathering:
     """Ciphertexts are added as they come: constant memory, whatever their number."""
 
-    total: NDArray[np.uint32]
+    total: Total
     roots: Mapping[PartyId, bytes]
 
 
@@ -77,12 +75,12 @@ def add(state: Gathering, message: Encrypted, client: PartyId, *, desk: Desk) ->
     if client not in params.clients or message.version not in params.versions or client in state.roots:
         raise InvalidMessage("CK-S1", f"a report from {client} that does not fit the round", culprits=[client])
     # > A ciphertext has exactly the round's size, the digest in its report, and residues below their primes (CK-S2).
-    if message.payload.size != params.packing.size or payload_digest(message.payload) != message.digest:
+    if message.payload.size != params.scheme.size or payload_digest(message.payload) != message.digest:
         raise InvalidMessage(
             "CK-S2", f"a ciphertext of {message.payload.size} bytes from {client} that is not the one announced", culprits=[client]
         )
     try:
-        add_into(state.total, message.payload, params.packing)
+        params.scheme.add_into(state.total, message.payload)
     except CannotDecrypt as refused:
         raise InvalidMessage("CK-S2", f"the ciphertext of {client} has {refused}", culprits=[client]) from refused
     root = root_hash(desk.opened.ctx, client, message.version, message.seed, message.digest)
@@ -97,7 +95,7 @@ def close(state: Gathering, *, desk: Desk) -> tuple[Opening, list[Outgoing]]:
     # > The coordinator does not ask for a sum below the floor F (CK-S3).
     if found < params.floor:
         raise SessionAborted(f"CK-S3: {found} organisations have reported, {params.floor} needed", answered=included, needed=params.floor)
-    payload = as_payload(state.total)
+    payload = params.scheme.as_payload(state.total)
     roots = digest("ckks/batch", *(piece for client, root in entries for piece in (client.encode(), root)))
     return Opening(included, roots), [Outgoing(params.keyholder, Added(entries, payload_digest(payload), payload))]
 
@@ -113,7 +111,7 @@ def finish(state: Opening, message: Opened, sender: PartyId, *, desk: Desk) -> D
     except BadSignature as refused:
         raise InvalidMessage("CK-S4", f"{sender} has not signed for the set that was added", culprits=[sender]) from refused
     # > The sum has the round's size and the tags that were committed to, and opens with the coordinator's key (CK-S5).
-    if message.payload.size != opened_size(params.packing) or commitment(message.payload) != message.commitment:
+    if message.payload.size != opened_size(params.scheme) or commitment(message.payload) != message.commitment:
         raise InvalidMessage("CK-S5", f"a sum of {message.payload.size} bytes that is not the one committed to", culprits=[sender])
     context = opened_context(ctx, sender, desk.me.party, message.roots)
     try:
@@ -121,7 +119,7 @@ def finish(state: Opening, message: Opened, sender: PartyId, *, desk: Desk) -> D
         packed = b"".join(bytes(chunk) for chunk in open_stream(key, message.payload, purpose=OPENED, context=context))
     except CannotOpen as refused:
         raise InvalidMessage("CK-S5", f"the sum from {sender} does not open: {refused}", culprits=[sender]) from refused
-    vector = params.packing.ring.unpack(packed, params.packing.length)
+    vector = params.scheme.ring.unpack(packed, params.scheme.length)
     return Done(Sum(vector, message.included, message.roots, ((sender, message.signature),)))
 
 
@@ -133,7 +131,7 @@ class Server(Machine[State]):
 
     def __init__(self, params: Params, opened: Round, me: Identity) -> None:
         self._desk = Desk(me, params, opened)
-        super().__init__(Gathering(np.zeros(params.packing.size // 4, np.uint32), {}))
+        super().__init__(Gathering(params.scheme.zero(), {}))
 
     @property
     def patience(self) -> float | None:

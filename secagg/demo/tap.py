@@ -119,7 +119,11 @@ def tapped_ckks(folder: Path, watch: str) -> type[ckks.Plan]:
 class _CiphertextTap(CkksServer):
     def __init__(self, folder: Path, watch: PartyId, params: CkksParams, opened: Round, me: Identity) -> None:
         super().__init__(params, opened, me)
-        self._file, self._watch, self._packing = folder / share_file(opened.description.task, me.party), watch, params.packing
+        self._file, self._watch, self._packing = (
+            folder / share_file(opened.description.task, me.party),
+            watch,
+            Packing.of(opened.description),
+        )
 
     def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
         outgoing = super().receive(sender, message)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from protocols import ckks
-from protocols.ckks import cipher, keyholder
+from protocols.ckks import cipher, keyholder, scheme, slots
 from protocols.ckks.messages import Added, Encrypted, Seed, root_hash
 from protocols.ckks.params import payload_digest
+from secagg.crypto import ckks as seal
 from secagg.crypto.expand import Stream
 from secagg.errors import InvalidMessage, LocalProtocolError
 from secagg.ledger import Ledger
@@ -102,7 +103,7 @@ def test_the_key_holder_decrypts_no_single_ciphertext_whatever_it_is_called(weak
         for half in genuine(seed, ctx, client, packing):
             yield half if client == "client-0" else (np.zeros_like(half[0]), np.zeros_like(half[1]))
 
-    weak.setattr(keyholder, "uniform", as_the_hub_says)
+    weak.setattr(scheme, "uniform", as_the_hub_says)
     hub = Hub().told()
     assert (hub.asks_for(one_clients_ciphertext(hub)) == 1000).all(), "where c1 is the coordinator's word the attack works"
     weak.undo()
@@ -165,7 +166,7 @@ def test_a_copied_report_does_not_decrypt_under_another_name(weak: pytest.Monkey
     genuine = cipher.uniform
     nameless = lambda seed, ctx, client, packing: genuine(seed, ctx, PartyId("any"), packing)  # noqa: E731
     weak.setattr(cipher, "uniform", nameless)
-    weak.setattr(keyholder, "uniform", nameless)
+    weak.setattr(scheme, "uniform", nameless)
     assert (copied() == 2 * 1000 + 1001 + 1002).all(), "where the name is not in c1 the copy counts"
     weak.undo()
     with pytest.raises(InvalidMessage) as refused:
@@ -207,3 +208,88 @@ def test_a_report_is_bound_to_its_round() -> None:
     packing, seed, name = cipher.Packing(Ring(32), 10, 3), Secret(b"s" * 32), PartyId("c")
     one, two = (next(cipher.uniform(seed, ctx, name, packing))[0] for ctx in (hub.opened.ctx, other))
     assert not np.array_equal(one, two)
+
+
+# --- slots: the same attacks on SEAL's ciphertexts -------------------------------------------------------------------------------
+
+SLOTS = ckks.Plan(clients=4, slots="n4096-q56", max_weight=16)
+
+
+@pytest.fixture
+def in_slots(weak: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tenseal")
+    weak.setitem(globals(), "PLAN", SLOTS)
+
+
+def test_slots_of_one_client_are_decrypted_for_nobody(in_slots: None) -> None:
+    genuine = slots.Slots.decrypt
+
+    def as_the_hub_says(self, c0, reports, key, ctx):
+        """A key holder that takes whole ciphertexts, here that of client-0, from the coordinator."""
+        return genuine(self, c0, reports[:1], key, ctx)
+
+    hub = Hub().told()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slots.Slots, "decrypt", as_the_hub_says)
+        assert (hub.asks_for(one_clients_ciphertext(hub)) == 1000).all(), "where c1 is the coordinator's word the attack works"
+    hub = Hub().told()
+    with pytest.raises(InvalidMessage) as refused:
+        hub.asks_for(one_clients_ciphertext(hub))
+    assert refused.value.check == "CK-H5"
+    assert hub.holder.phase == "failed"
+
+
+@pytest.mark.check("CK-H7")
+def test_copied_slots_do_not_count_their_client_twice(in_slots: None, weak: pytest.MonkeyPatch) -> None:
+    """A seed of SEAL's knows neither round nor client: where seeds may repeat, the copy of a report is a report."""
+
+    def copied() -> Vector:
+        hub, victim, sybil = Hub(), PartyId("client-0"), PartyId("client-3")
+        hub.reports[sybil], hub.seeds[sybil] = hub.reports[victim], hub.seeds[victim]
+        cut = slots.Slots.of("n4096-q56", hub.opened.description)
+        total = cut.zero()
+        for report in hub.reports.values():
+            cut.add_into(total, report.payload)
+        return hub.told().asks_for(Blob(join(cut.as_payload(total))))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keyholder, "repeats_seeds", lambda *_: False)
+        assert (copied() == 2 * 1000 + 1001 + 1002).all()
+    with pytest.raises(InvalidMessage) as refused:
+        copied()
+    assert refused.value.check == "CK-H7"
+
+
+def key_from_reals(reals: np.ndarray, c0: np.ndarray, seed: np.ndarray, numbers: seal.Numbers) -> list[int]:
+    """s = (phase − c0) / c1 in SEAL's transformed domain, where the phase is what encodes to the reals that were released."""
+    engine, prime = seal._engine(numbers.degree, numbers.prime), numbers.prime
+    plain = engine.seal.Plaintext()
+    engine.encoder.encode(reals.view(np.complex128).tolist(), 2.0**numbers.scale_bits, plain)
+    with seal._File() as file:
+        plain.save(file.path)
+        phase = np.frombuffer(engine._unpacked(file)[-8 * numbers.degree :], "<u8")
+        engine.put_together(file, c0, seed, 2.0**numbers.scale_bits).save(file.path)
+        c1 = np.frombuffer(engine._unpacked(file)[-8 * numbers.degree :], "<u8")
+    return [(int(p) - int(c)) * pow(int(a), -1, prime) % prime for p, c, a in zip(phase, c0, c1, strict=True)]
+
+
+def test_reals_before_rounding_give_the_key_away_and_the_released_integers_do_not() -> None:
+    """Li and Micciancio 2021."""
+    pytest.importorskip("tenseal")
+    cut, key = slots.Slots(slots.SETS["n4096-q56"], Ring(32), 4096, 3, 1 << 24), Secret(b"k" * 32)
+    ctx, numbers = Context(b"r" * 32, "t", 1, 1), cut.numbers
+    vector = np.arange(4096, dtype=np.uint32) % 1000
+    report = cut.encrypt(vector, key, ctx=ctx, client=PartyId("c"), entropy=InsecureEntropy("lm"))
+    assert report.seeds is not None
+    told = Seed(0, report.seed, bytes(32), report.seeds)
+    c0, seeds = cut._read(report.c0), np.frombuffer(join(report.seeds), np.uint8).reshape(-1, 64)
+    engine = seal._engine(numbers.degree, numbers.prime)
+    with seal._File() as file:
+        engine.secret(slots._secret(key, ctx)).save(file.path)
+        secret = np.frombuffer(engine._unpacked(file)[-8 * numbers.degree :], "<u8").tolist()
+    reals = seal.decrypt(c0, [seeds], numbers, slots._secret(key, ctx))[0]
+    assert key_from_reals(reals, c0[0], seeds[0], numbers) == secret, "reals with their noise give the key away"
+    released = cut.decrypt(report.c0, [(PartyId("c"), told)], key, ctx)
+    assert np.array_equal(released, vector)
+    guess = key_from_reals(released.astype(np.float64), c0[0], seeds[0], numbers)
+    assert sum(one == other for one, other in zip(guess, secret, strict=True)) < 41, "a hundredth, and no more than by chance"

@@ -15,14 +15,26 @@ DUE = {
 }
 
 
-def case(clients: int = 5, ring_bits: int | None = None) -> Case:
-    plan = ckks.Plan(clients=clients, ring_bits=ring_bits, max_weight=16, bits=8)
+def case(clients: int = 5, ring_bits: int | None = None, slots: str | None = None) -> Case:
+    plan = ckks.Plan(clients=clients, ring_bits=ring_bits, slots=slots, max_weight=16, bits=8)
     return Case.of(plan, clients=clients, keyholders=1, due=DUE)
 
 
 @pytest.mark.parametrize(("clients", "ring_bits"), [(3, 16), (5, 24), (4, 32), (3, 48)])
 def test_the_sum_is_the_sum_of_those_included(clients: int, ring_bits: int) -> None:
     conformance.the_sum_is_the_sum_of_those_included(case(clients, ring_bits), rounds=3)
+
+
+@pytest.mark.parametrize("name", ["n4096-q56", "n4096-q60"])
+def test_the_sum_of_slots_is_the_sum_of_those_included(name: str) -> None:
+    pytest.importorskip("tenseal")
+    conformance.the_sum_is_the_sum_of_those_included(case(4, slots=name), rounds=2)
+
+
+def test_any_faults_in_slots_give_the_sum_or_an_abort() -> None:
+    pytest.importorskip("tenseal")
+    sums, aborts = conformance.any_faults_give_the_sum_or_an_abort(case(4, slots="n4096-q56"), rounds=30)
+    assert min(sums, aborts) > 2
 
 
 def test_any_faults_give_the_sum_or_an_abort() -> None:

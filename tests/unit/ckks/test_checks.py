@@ -45,7 +45,7 @@ def opened_by(parties: Consortium, me: Identity, plan: ckks.Plan = PLAN, **chang
 
 def role_of(parties: Consortium, name: PartyId, ledger: Ledger | None = None) -> Role:
     me = parties.identity(name)
-    return PLAN.role(opened_by(parties, me), me, policy=Policy(), ledger=ledger or Ledger(), entropy=InsecureEntropy(name))
+    return PLAN.role(opened_by(parties, me, PLAN), me, policy=Policy(), ledger=ledger or Ledger(), entropy=InsecureEntropy(name))
 
 
 class Stage:
