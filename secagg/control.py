@@ -55,6 +55,26 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class Booked:
+    """Client to coordinator, ahead of its update: its signed statement of what the round costs it, see `secagg.spent`."""
+
+    KIND: ClassVar[str] = "round/Booked"
+    spent: bytes
+
+    @property
+    def slot(self) -> str:
+        return ""
+
+    def to_wire(self) -> tuple[bytes, Payload | None]:
+        return self.spent, None
+
+    @classmethod
+    def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
+        no_payload(cls.KIND, payload)
+        return cls(body)
+
+
+@dataclass(frozen=True, slots=True)
 class Abort:
     """Any party to the coordinator, or the coordinator to all: this attempt is over. `code` is a check's id or a word."""
 
@@ -79,4 +99,4 @@ class Abort:
         return cls(wire.code, wire.reason, wire.culprit)
 
 
-CODEC = Codec(Describe, Publish, Abort)
+CODEC = Codec(Describe, Publish, Booked, Abort)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError
 from secagg.policy import Floors
+from secagg.privacy import PrivacyTerms
 from secagg.roles import Outgoing, Sum
 from secagg.roster import Roster
 from secagg.round import RoundDescription, Terms
@@ -84,6 +85,9 @@ class Numbers(Protocol):
     @property
     def finish_seconds(self) -> float: ...
 
+    @property
+    def privacy(self) -> PrivacyTerms | None: ...
+
 
 def cohort_of(plan: Numbers, terms: Terms, roster: Roster) -> tuple[PartyId, ...]:
     """The clients of a round: those that the terms name, or all of the roster. Raises ConfigError for more than the plan has room for."""
@@ -135,6 +139,7 @@ def describe(
         finish_seconds=terms.finish_seconds or plan.finish_seconds,
         nonce=terms.nonce,
         parameters=parameters,
+        privacy=plan.privacy,
     )
 
 
@@ -151,6 +156,7 @@ def numbers_of(description: RoundDescription) -> dict[str, Any]:
         "submit_seconds": description.submit_seconds,
         "finish_seconds": description.finish_seconds,
         "floors": description.floors,
+        "privacy": description.privacy,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from secagg.errors import ConfigError
+from secagg.privacy import PrivacyFloor
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Policy:
         min_servers: fewest aggregators or key holders its update may be split over.
         max_inputs: most model versions that one round may mix. More than one makes rounds buffered, and then a coordinator can show
             different clients different models of its own making before it sums them: allow it only to one that is trusted with that.
+        privacy: what a round must promise about the data; None: it may open exact sums.
     """
 
     floors: Floors = Floors()
@@ -58,3 +60,4 @@ class Policy:
     max_values: int = 1 << 31
     min_servers: int = 0
     max_inputs: int = 1
+    privacy: PrivacyFloor | None = None

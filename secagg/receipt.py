@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from secagg.crypto.derive import digest, frame
 from secagg.crypto.sign import BadSignature
@@ -12,6 +13,7 @@ from secagg.identity import Identity
 from secagg.roles import Sum
 from secagg.roster import Roster
 from secagg.round import Round, RoundDescription, round_digest
+from secagg.spent import Spent
 from secagg.types import PartyId
 from secagg.wire.parse import HASH, exactly, parse, parties, party, serialise
 from secagg.wire.v1 import common_pb2 as pb
@@ -35,6 +37,21 @@ def verify_agreement(roster: Roster, name: PartyId, signature: bytes, *, rd: byt
 
 
 @dataclass(frozen=True, slots=True)
+class Costs:
+    """ε at `delta` of one sum with distributed noise.
+
+    Attributes:
+        server: for who sees the sum and adds nothing of their own to it.
+        colluding: for who knows the noise of `colluders` of its clients too.
+    """
+
+    server: float
+    colluding: float
+    colluders: int
+    delta: float
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """Which reports a released mean is made of.
 
@@ -44,6 +61,7 @@ class Receipt:
         roots: digest of their signed reports.
         agreement: who signed for this set (aggregators, or clients in `pairwise`).
         result: SHA-256 of the released mean (float32, little-endian, in layout order).
+        spent: what clients of the set have signed that the round costs them, where it has privacy terms; sorted by party.
         signature: the coordinator's, over everything above.
     """
 
@@ -53,12 +71,14 @@ class Receipt:
     agreement: tuple[tuple[PartyId, bytes], ...]
     result: bytes
     signature: bytes
+    spent: tuple[Spent, ...] = ()
 
     @classmethod
-    def issue(cls, opened: Round, total: Sum, *, result: bytes, coordinator: Identity) -> Receipt:
-        """The coordinator's receipt for a sum that was opened."""
-        unsigned = cls(opened, total.included, total.roots, total.agreement, result, b"")
-        return cls(opened, total.included, total.roots, total.agreement, result, coordinator.signing.sign(_SIGN, unsigned._signed()))
+    def issue(cls, opened: Round, total: Sum, *, result: bytes, coordinator: Identity, spent: Iterable[Spent] = ()) -> Receipt:
+        """The coordinator's receipt for a sum that was opened; of `spent`, what is about clients of the set."""
+        of_set = tuple(sorted((one for one in spent if one.party in total.included), key=attrgetter("party")))
+        unsigned = cls(opened, total.included, total.roots, total.agreement, result, b"", of_set)
+        return replace(unsigned, signature=coordinator.signing.sign(_SIGN, unsigned._signed()))
 
     def to_bytes(self) -> bytes:
         return serialise(self._wire(self.signature))
@@ -74,6 +94,7 @@ class Receipt:
             tuple((party(item.party, "signatory"), item.signature) for item in wire.agreement),
             exactly(wire.result, HASH, "result"),
             wire.signature,
+            tuple(Spent.of_wire(item) for item in wire.spent),
         )
 
     def verify(self, *, rd: bytes | None = None) -> None:
@@ -99,6 +120,7 @@ class Receipt:
         except BadSignature as refused:
             raise InvalidMessage("RC-C2", "the coordinator's signature does not hold", culprits=[described.coordinator]) from refused
         self._verify_agreement()
+        self._verify_spent()
         # > The set is part of the cohort and not below the floor (RC-C4).
         if not set(self.included) <= set(described.cohort):
             raise InvalidMessage("RC-C4", "the set holds a party that was not in the cohort")
@@ -123,6 +145,24 @@ class Receipt:
         if not described.servers and (len(names) < described.floors.threshold or not set(names) <= set(self.included)):
             raise InvalidMessage("RC-C3", f"{len(names)} clients of the set signed for it, {described.floors.threshold} needed")
 
+    def _verify_spent(self) -> None:
+        rd, terms = round_digest(self.round.raw), self.round.description.privacy
+        names = [one.party for one in self.spent]
+        # > What clients have signed that they spent is about clients of the set, once each, in rising order (RC-C6).
+        if names != sorted(set(names)) or not set(names) <= set(self.included):
+            raise InvalidMessage("RC-C6", "what clients state to have spent is not about the clients of the set, once each")
+        for one in self.spent:
+            one.verify(rd, terms, self.round.roster)
+
+    def costs(self) -> Costs | None:
+        """What the sum costs one unit, by who reads it; None where clients added no shares of noise."""
+        described = self.round.description
+        if described.privacy is None or (noise := described.noise()) is None:
+            return None
+        shares, colluders = len(self.included), described.floors.colluders
+        delta = described.privacy.delta
+        return Costs(noise.against(shares).epsilon(delta), noise.against(max(shares - colluders, 1)).epsilon(delta), colluders, delta)
+
     def _signed(self) -> bytes:
         return serialise(self._wire(b""))
 
@@ -135,6 +175,7 @@ class Receipt:
             agreement=[pb.PartySignature(party=name, signature=given) for name, given in self.agreement],
             result=self.result,
             signature=signature,
+            spent=[one.wire() for one in self.spent],
         )
 
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 
 from secagg.crypto.derive import digest
 from secagg.crypto.sign import BadSignature
+from secagg.dp.integer import IntegerNoise
 from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage, MalformedMessage
 from secagg.identity import Identity
 from secagg.policy import Floors, Policy
+from secagg.privacy import PrivacyTerms
 from secagg.roster import Roster
 from secagg.types import Context, PartyId
 from secagg.wire.parse import HASH, between, exactly, parse, parties, party, serialise
@@ -81,6 +83,7 @@ class RoundDescription:
     nonce: bytes
     parameters: str = ""
     """Parameter set of the protocol, by name, where it has several."""
+    privacy: PrivacyTerms | None = None
 
     def to_bytes(self) -> bytes:
         return serialise(
@@ -110,6 +113,7 @@ class RoundDescription:
                 finish_ms=round(self.finish_seconds * 1000),
                 nonce=self.nonce,
                 parameters=self.parameters,
+                privacy=None if self.privacy is None else self.privacy.wire(),
             )
         )
 
@@ -120,6 +124,7 @@ class RoundDescription:
         try:
             floors = Floors(wire.floors.threshold, wire.floors.colluders, wire.floors.n_min, wire.floors.h_min)
             encoding = encoding_from_wire(wire.encoding)
+            privacy = PrivacyTerms.of_wire(wire.privacy) if wire.HasField("privacy") else None
         except ConfigError as refused:
             raise MalformedMessage(f"round description: {refused}") from refused
         cohort = parties(wire.cohort, "cohort")
@@ -148,17 +153,25 @@ class RoundDescription:
             finish_seconds=between(wire.finish_ms, 1, _DAY_MS, "finish deadline") / 1000,
             nonce=exactly(wire.nonce, NONCE, "nonce"),
             parameters=_name_of_a_set(wire.parameters),
+            privacy=privacy,
         )
 
     @property
     def substance(self) -> bytes:
-        """Digest of all that decides what an update becomes: encoding, inputs with their factors, layout, base. Two attempts that agree
-        in it and in the set open the same sum; times, names of task and round, and what follows from the cohort's size are left out."""
+        """Digest of all that decides what an update becomes: encoding, noise, inputs with their factors, layout, base. Two attempts that
+        agree in it and in the set open the same sum, noise apart; times, names of task and round, and what follows from the cohort's size
+        are left out."""
         floors = replace(self.floors, threshold=0)
         fixed = replace(
             self, task="", round=0, attempt=0, cohort=(), quorum=0, floors=floors, submit_seconds=0, finish_seconds=0, nonce=b""
         )
         return digest("round-description/substance", fixed.to_bytes())
+
+    def noise(self, *, honest: int | None = None) -> IntegerNoise | None:
+        """The integer noise in its sum, of `honest` shares or as many as are certain; None: clients add no shares."""
+        if self.privacy is None or not self.privacy.distributed:
+            return None
+        return self.privacy.noise(self.encoding, self.values, self.floors, honest=honest)
 
     def input(self, version: int) -> Input | None:
         """The allowed input model of this version, if it is allowed."""
@@ -212,6 +225,7 @@ def open_round(signed: bytes, me: Identity, policy: Policy, *, now: float) -> Ro
     opened = Round(described, wire.description, wire.signature, me.roster)
     _check_origin(opened, me, now)
     _check_policy(described, opened, policy)
+    _check_privacy(described, opened, policy)
     return opened
 
 
@@ -276,6 +290,23 @@ def _name_of_a_set(name: str) -> str:
     if name and not _SET.fullmatch(name):
         raise MalformedMessage("round description: a parameter set is named by at most 32 lower-case letters, digits and hyphens")
     return name
+
+
+def _check_privacy(described: RoundDescription, opened: Round, policy: Policy) -> None:
+    blame, terms = [described.coordinator], described.privacy
+    if terms is not None:
+        # > Privacy terms hold what they promise: weights are 1, the ring has room for the noise, and with the honest shares that are
+        # > certain to be in a sum an attempt costs no more than the terms state (RD-C12).
+        try:
+            terms.prove(described.encoding, described.values, described.floors)
+        except ConfigError as refused:
+            raise InvalidMessage("RD-C12", str(refused), culprits=blame) from refused
+        # > Where an organisation is hidden, none has two clients in the cohort (RD-C13).
+        if terms.unit == "organisation" and opened.organisations(described.cohort) != len(described.cohort):
+            raise InvalidMessage("RD-C13", "an organisation has two clients in the cohort, and noise for one", culprits=blame)
+    # > A round protects at least what the party's policy asks for: unit, mechanism, ε and δ (RD-C14).
+    if policy.privacy is not None and (short := policy.privacy.refusal(terms, described.noise())) is not None:
+        raise InvalidMessage("RD-C14", short, culprits=blame)
 
 
 def _input_from_wire(wire: pb.Input) -> Input:

@@ -13,6 +13,7 @@ from secagg.ledger import Ledger
 from secagg.machine import check_spoken, describe, numbers_of
 from secagg.math.ring import Ring
 from secagg.policy import Floors, Policy
+from secagg.privacy import PrivacyTerms
 from secagg.roles import Codec, Role, Sum
 from secagg.roster import Member, Roster
 from secagg.round import Round, RoundDescription, Terms
@@ -42,6 +43,7 @@ class Plan:
         staleness: factors by the age of the input model, newest first; more than one makes rounds buffered.
         submit_seconds, finish_seconds: time for training and reporting, and for agreeing and adding.
         floors: see `secagg.policy.Floors`.
+        privacy: noise that the sum carries, see `secagg.privacy.PrivacyTerms`; None: the sum is exact.
 
     Guarantees:
         Private while one aggregator is honest, even if the others, the collector and `floors.colluders` clients act together:
@@ -78,6 +80,7 @@ class Plan:
     submit_seconds: float = 600.0
     finish_seconds: float = 60.0
     floors: Floors = field(default_factory=Floors)
+    privacy: PrivacyTerms | None = None
 
     def __post_init__(self) -> None:
         if not MIN_AGGREGATORS <= self.aggregators <= MAX_AGGREGATORS:
@@ -94,7 +97,7 @@ class Plan:
 
     @property
     def encoding(self) -> Encoding:
-        return Encoding(
+        exact = Encoding(
             clip=self.clip,
             bits=self.bits,
             rotation=self.rotation,
@@ -102,6 +105,7 @@ class Plan:
             max_parties=self.clients,
             ring_bits=self.ring_bits,
         )
+        return exact if self.privacy is None else self.privacy.encoding(exact, self.floors)
 
     def staleness_factor(self, age: int) -> int | None:
         """The public factor of a report whose input model is `age` versions old; None: too old."""

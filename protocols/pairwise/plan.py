@@ -13,6 +13,7 @@ from secagg.ledger import Ledger
 from secagg.machine import check_spoken, cohort_of, describe, numbers_of
 from secagg.math.ring import Ring
 from secagg.policy import Floors, Policy
+from secagg.privacy import PrivacyTerms
 from secagg.roles import Codec, Role, Sum
 from secagg.roster import Roster
 from secagg.round import Round, RoundDescription, Terms
@@ -54,6 +55,7 @@ class Plan:
         ring_bits: width of a word on the wire; None takes the narrowest that holds the sum.
         submit_seconds, finish_seconds: time for training and sending, and for each shorter phase.
         floors: see `secagg.policy.Floors`; `floors.colluders` are the clients that may act together with the server (c).
+        privacy: noise that the sum carries, see `secagg.privacy.PrivacyTerms`; None: the sum is exact.
 
     Guarantees:
         The server and c clients together learn the sum over one set of at least `floors.floor` organisations, and nothing else about the
@@ -86,6 +88,7 @@ class Plan:
     submit_seconds: float = 600.0
     finish_seconds: float = 60.0
     floors: Floors = field(default_factory=Floors)
+    privacy: PrivacyTerms | None = None
 
     def __post_init__(self) -> None:
         if self.clients < self.floors.floor:
@@ -97,7 +100,7 @@ class Plan:
 
     @property
     def encoding(self) -> Encoding:
-        return Encoding(
+        exact = Encoding(
             clip=self.clip,
             bits=self.bits,
             rotation=self.rotation,
@@ -105,6 +108,7 @@ class Plan:
             max_parties=self.clients,
             ring_bits=self.ring_bits,
         )
+        return exact if self.privacy is None else self.privacy.encoding(exact, self.floors)
 
     def staleness_factor(self, age: int) -> int | None:
         """Clients sum in step: only the round's own model counts."""

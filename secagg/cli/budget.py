@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from secagg.cli.options import Json
 from secagg.cli.output import begin
+
+if TYPE_CHECKING:
+    from secagg.dp.accountant import Spending
 
 app = typer.Typer(no_args_is_help=True, help="Privacy budgets: what may be released about a data set in all, and what was.")
 
@@ -50,14 +53,10 @@ def show(file: _File, as_json: Json = False) -> None:
         balances = [ledger.balance(data) for data in ledger.data()]
     for one in balances:
         title = f"{one.data}: {one.spent} spent, limit {one.budget.epsilon:g}, {one.left:.4g} left"
-        rows = [
-            (entry.task, entry.round, entry.attempt, step.count, f"{step.noise_multiplier:g}", f"{step.sampling:g}")
-            for entry in one.entries
-            for step in entry.steps
-        ]
+        rows = [(entry.task, entry.round, entry.attempt, step.count, *_noise(step)) for entry in one.entries for step in entry.steps]
         if one.adaptive is not None:
             title += f" (by the filter for noise chosen along the way: ε = {one.adaptive:.4g})"
-        out.table(title, ("task", "round", "attempt", "steps", "noise multiplier", "sampling"), rows)
+        out.table(title, ("task", "round", "attempt", "steps", "noise", "noise multiplier", "sampling"), rows)
         if len(one.limits) > 1:
             moves = "; ".join(f"{limit.at} UTC ε = {limit.epsilon:g} after {limit.after} releases" for limit in one.limits)
             out.say(f"{one.data}: the limit was moved: {moves}.")
@@ -78,3 +77,12 @@ def show(file: _File, as_json: Json = False) -> None:
         )
     if not balances:
         out.say(f"{file} has no budget yet: `secagg budget set` makes one.")
+
+
+def _noise(step: Spending) -> tuple[str, str, str]:
+    """Its law, its standard deviation over the clip, and the part of the units that is in it."""
+    from secagg.dp.integer import IntegerNoise
+
+    if isinstance(step, IntegerNoise):
+        return step.kind, f"{(step.shares * step.variance) ** 0.5 / step.norm:.4g}", "1"
+    return "gaussian", f"{step.noise_multiplier:g}", f"{step.sampling:g}"

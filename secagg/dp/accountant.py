@@ -10,11 +10,12 @@ than is spent.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from math import isfinite, log, log1p
 from typing import Any, Literal
 
+from secagg.dp.integer import ORDERS, IntegerNoise, epsilon_of
 from secagg.errors import ConfigError
 
 Unit = Literal["record", "customer", "organisation"]
@@ -22,6 +23,9 @@ Unit = Literal["record", "customer", "organisation"]
 
 HOPELESS = 64.0
 """ε above which the Rényi bound is stated and no loss distribution worked out: it would take minutes, and nobody can mean such a budget."""
+
+MOST_DELTA = 1e-5
+"""Largest δ for an organisation."""
 
 _MOST_NOISE, _STEP, _COARSE = 1e4, 1e-4, 1e-3
 
@@ -57,6 +61,20 @@ class Steps:
             raise ConfigError(f"sampling={self.sampling}: a probability above 0 and up to 1")
 
 
+Spending = Steps | IntegerNoise
+"""What a release may spend: Gaussian noise in a training, or integer noise in a secure sum."""
+
+
+def spending_to(one: Spending) -> dict[str, Any]:
+    """Plain values, for JSON."""
+    return asdict(one)
+
+
+def spending_from(told: dict[str, Any]) -> Spending:
+    """The inverse of `spending_to`."""
+    return IntegerNoise(**told) if "kind" in told else Steps(**told)
+
+
 @dataclass(frozen=True, slots=True)
 class Guarantee:
     """(ε, δ) for one unit, under adding or removing it.
@@ -76,20 +94,29 @@ class Guarantee:
         return f"ε = {self.epsilon:.4g} at δ = {self.delta:g} for one {self.unit}"
 
 
-def account(steps: Sequence[Steps], *, delta: float, unit: Unit) -> Guarantee:
+def account(steps: Sequence[Spending], *, delta: float, unit: Unit) -> Guarantee:
     """The guarantee that all `steps` together leave to one unit.
 
     Guarantees:
         Holds for whoever sees every noisy sum, under adding or removing one unit, if the steps were fixed beforehand, units are
-        sampled independently (Poisson), and the noise is Gaussian and fresh. [Koskela et al. 2020; Doroshenko et al. 2022;
-        Mironov 2017; Mironov, Talwar and Zhang 2019]
+        sampled independently (Poisson), and the noise is fresh. [Koskela et al. 2020; Doroshenko et al. 2022;
+        Mironov 2017; Mironov, Talwar and Zhang 2019] Integer noise is accounted by its Rényi divergences, which add up; where both kinds
+        were spent, each is accounted at half of δ, and the two ε add up.
 
     Raises:
         ConfigError: a δ outside of (0, 1), or bounds that contradict each other: then a figure is wrong, and none is stated.
     """
     if not 0 < delta < 1:
         raise ConfigError(f"delta={delta}: between 0 and 1, and well under one in the number of units")
-    merged = _merged(steps)
+    summed = [one for one in steps if isinstance(one, IntegerNoise)]
+    gaussian = [one for one in steps if isinstance(one, Steps)]
+    if summed and gaussian:
+        parts = [account(some, delta=delta / 2, unit=unit) for some in (summed, gaussian)]
+        return Guarantee(unit, sum(one.epsilon for one in parts), delta, sum(one.rdp_epsilon for one in parts))
+    if summed:
+        epsilon = epsilon_of(summed, delta)
+        return Guarantee(unit, epsilon, delta, epsilon)
+    merged = _merged(gaussian)
     if not merged:
         return Guarantee(unit, 0.0, delta, 0.0)
     epsilon, rdp = _stated(merged, delta, _STEP)
@@ -105,14 +132,21 @@ def check(epsilon: float, rdp: float) -> None:
         )
 
 
-def adaptive(steps: Sequence[Steps], *, limit: float, delta: float) -> float:
+def adaptive(steps: Sequence[Spending], *, limit: float, delta: float) -> float:
     """ε of `steps` where the noise of later ones may have been chosen by looking at what earlier ones gave; for a stop at `limit`.
 
     A privacy filter by Rényi divergences at one order that `limit` and δ fix beforehand: who stops before it passes `limit` has spent no
     more, however the steps were chosen. [Feldman and Zrnic 2021, theorem 4.3; order and conversion: Canonne, Kamath and Steinke 2020]
     """
-    merged = _merged(steps)
-    return _by_renyi(merged, delta, _order(limit, delta)) if merged else 0.0
+    summed = [one for one in steps if isinstance(one, IntegerNoise)]
+    merged = _merged([one for one in steps if isinstance(one, Steps)])
+    if not summed:
+        return _by_renyi(merged, delta, _order(limit, delta)) if merged else 0.0
+    order = min(ORDERS, key=lambda one: abs(one - _order(limit, delta)))  # integer noise has integer orders
+    spread = log1p(-1 / order) - (log(delta) + log(order)) / (order - 1)
+    lost: float = _by_renyi(merged, delta, order) - spread if merged else 0.0
+    lost += sum(one.count * one.renyi(order) for one in summed)
+    return max(0.0, lost + spread)
 
 
 @lru_cache(maxsize=64)
@@ -152,6 +186,17 @@ def check_delta(delta: float, units: int) -> None:
         raise ConfigError(
             f"delta={delta:g} for {units} units: it must be under 1/{units} = {1 / units:.2g}; 1/(10·{units}) is a usual choice"
         )
+
+
+def check_delta_for(unit: Unit, delta: float) -> None:
+    """Raise ConfigError unless `delta` is a probability, and for an organisation a small one.
+
+    Of a few organisations, one in n would be a chance that nobody takes: δ is the probability that everything is told.
+    """
+    if not 0 < delta < 1:
+        raise ConfigError(f"delta={delta:g}: a number between 0 and 1")
+    if unit == "organisation" and delta > MOST_DELTA:
+        raise ConfigError(f"delta={delta:g} for an organisation: at most {MOST_DELTA:g}")
 
 
 def _bisect(epsilon: Callable[[float], float], target: float, low: float, high: float) -> float:

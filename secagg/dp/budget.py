@@ -15,13 +15,13 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from types import TracebackType
 from typing import Self, get_args
 
-from secagg.dp.accountant import Guarantee, Steps, Unit, account, adaptive, check_delta
+from secagg.dp.accountant import Guarantee, Spending, Unit, account, adaptive, check_delta, check_delta_for, spending_from, spending_to
 from secagg.errors import BudgetExceeded, ConfigError, LocalProtocolError
 
 _SCHEMA = """
@@ -35,9 +35,6 @@ CREATE TABLE IF NOT EXISTS limits (
     epsilon REAL NOT NULL, delta REAL NOT NULL, after INTEGER NOT NULL);
 """
 _TABLES = {"budgets", "spent"}
-MOST_DELTA = 1e-5
-"""Largest δ of a budget for organisations."""
-
 _WAIT = 120
 """Seconds to wait for another process that is spending: it accounts while it holds the file."""
 
@@ -68,9 +65,7 @@ class Budget:
         if not isfinite(self.epsilon) or self.epsilon <= 0 or not 0 < self.delta < 1:
             raise ConfigError(f"epsilon={self.epsilon}, delta={self.delta}: a positive number, and one between 0 and 1")
         check_delta(self.delta, self.units)
-        # Of a few organisations, one in n would be a chance that nobody takes: δ is the probability that everything is told.
-        if self.unit == "organisation" and self.delta > MOST_DELTA:
-            raise ConfigError(f"delta={self.delta:g} for an organisation: at most {MOST_DELTA:g}")
+        check_delta_for(self.unit, self.delta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +76,7 @@ class Entry:
     task: str
     round: int
     attempt: int
-    steps: tuple[Steps, ...]
+    steps: tuple[Spending, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +172,7 @@ class BudgetLedger:
                     trace,
                 )
 
-    def spend(self, data: str, *, release: str, task: str, round: int, attempt: int, steps: Sequence[Steps]) -> Guarantee:
+    def spend(self, data: str, *, release: str, task: str, round: int, attempt: int, steps: Sequence[Spending]) -> Guarantee:
         """Record that a release spends `steps`, before anything noisy leaves.
 
         Args:
@@ -195,7 +190,7 @@ class BudgetLedger:
         """
         if not release or not steps:
             raise ConfigError(f"release={release!r} of {len(steps)} steps: a name of its own, and at least one noisy step, expected")
-        told = json.dumps([asdict(one) for one in steps])
+        told = json.dumps([spending_to(one) for one in steps])
         with self._transaction():
             budget = self._needed(data)
             before = self._db.execute("SELECT steps FROM spent WHERE data = ? AND release = ?", (data, release)).fetchone()
@@ -203,15 +198,33 @@ class BudgetLedger:
                 raise LocalProtocolError(f"release {release!r} has spent something else of {data!r} before: name each release anew")
             row = (data, release, task, round, attempt, told)
             self._db.execute("INSERT OR IGNORE INTO spent (data, release, task, round, attempt, steps) VALUES (?, ?, ?, ?, ?, ?)", row)
-            entries = self._entries(data)
-            total, adaptive = self._account(budget, entries), self._adaptive(budget, entries)
-            if max(total.epsilon, adaptive or 0.0) > budget.epsilon:
-                chosen = f" (ε = {adaptive:.4g} as noise of several kinds was chosen along the way)" if adaptive else ""
-                raise BudgetExceeded(
-                    f"round {round}, attempt {attempt} of task {task!r} would bring {data!r} to {total}{chosen},"
-                    f" and the limit is ε = {budget.epsilon:g}: nothing was spent and nothing may be sent. Raise the limit"
-                    " (`secagg budget set`) only if whoever the data are about agrees"
+            return self._within(data, budget, f"round {round}, attempt {attempt} of task {task!r}", self._entries(data))
+
+    def check(self, data: str, *, unit: Unit, steps: Sequence[Spending] = ()) -> Guarantee:
+        """What the data would have spent after `steps`, of which nothing is recorded: before work that would be for nothing.
+
+        Raises:
+            BudgetExceeded: the total would pass the limit.
+            ConfigError: no budget was set for this data, or one for another unit.
+        """
+        with self._transaction():
+            budget = self._needed(data)
+            if budget.unit != unit:
+                raise ConfigError(
+                    f"the budget of {data!r} is for one {budget.unit}, and this is about one {unit}: give {unit}s a data name"
                 )
+            wanted = [Entry("", "", 0, 0, tuple(steps))] if steps else []
+            return self._within(data, budget, "this", [*self._entries(data), *wanted])
+
+    def _within(self, data: str, budget: Budget, what: str, entries: Sequence[Entry]) -> Guarantee:
+        total, adaptive = self._account(budget, entries), self._adaptive(budget, entries)
+        if max(total.epsilon, adaptive or 0.0) > budget.epsilon:
+            chosen = f" (ε = {adaptive:.4g} as noise of several kinds was chosen along the way)" if adaptive else ""
+            raise BudgetExceeded(
+                f"{what} would bring {data!r} to {total}{chosen},"
+                f" and the limit is ε = {budget.epsilon:g}: nothing was spent and nothing may be sent. Raise the limit"
+                " (`secagg budget set`) only if whoever the data are about agrees"
+            )
         return total
 
     def balance(self, data: str) -> Balance:
@@ -248,7 +261,7 @@ class BudgetLedger:
 
     def _adaptive(self, budget: Budget, entries: Sequence[Entry]) -> float | None:
         steps = [one for entry in entries for one in entry.steps]
-        if len({(one.noise_multiplier, one.sampling) for one in steps}) <= 1:
+        if len({replace(one, count=1) for one in steps}) <= 1:
             return None  # the number of steps alone was chosen: never more than as many as fit, which are fixed
         return adaptive(steps, limit=budget.epsilon, delta=budget.delta)
 
@@ -273,7 +286,7 @@ class BudgetLedger:
     def _entries(self, data: str) -> tuple[Entry, ...]:
         rows = self._db.execute("SELECT release, task, round, attempt, steps FROM spent WHERE data = ? ORDER BY number", (data,)).fetchall()
         return tuple(
-            Entry(release, task, number, attempt, tuple(Steps(**one) for one in json.loads(steps)))
+            Entry(release, task, number, attempt, tuple(spending_from(one) for one in json.loads(steps)))
             for release, task, number, attempt, steps in rows
         )
 
@@ -305,3 +318,20 @@ class BudgetLedger:
                 f"the budget ledger {self._path} cannot be used: {refused}: nothing was spent and nothing may be sent."
                 " Is it a file that this party may write to, and the disk not full?"
             ) from refused
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """One data set's budget in a ledger: what a party pays a round's releases from."""
+
+    ledger: BudgetLedger
+    data: str
+
+    def check(self, unit: Unit, steps: Sequence[Spending] = ()) -> Guarantee:
+        """See `BudgetLedger.check`."""
+        return self.ledger.check(self.data, unit=unit, steps=steps)
+
+    def spend(self, unit: Unit, *, release: str, task: str, round: int, attempt: int, steps: Sequence[Spending]) -> Guarantee:
+        """Record a release before it leaves, from a budget for this unit. See `BudgetLedger.spend`."""
+        self.ledger.check(self.data, unit=unit)
+        return self.ledger.spend(self.data, release=release, task=task, round=round, attempt=attempt, steps=steps)

@@ -9,23 +9,14 @@ from a Gaussian, give ε. Sources: Kairouz, Liu and Steinke 2021 (the discrete G
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import exp, isfinite, log, log1p, pi, sqrt
+from math import isfinite, sqrt
 
+from secagg.dp.integer import IntegerNoise, Kind, check_scale, epsilon_from
 from secagg.errors import ConfigError
-
-ORDERS = (*range(2, 129), 256)
-"""Rényi orders that are tried; Skellam's bound is proved for integers."""
-
-ROUNDING_LOSS = exp(-0.5)
-"""β: with at most this probability a rounding is drawn again because its norm is above the bound."""
 
 DEVIATIONS = 4
 """Standard deviations of a coordinate of the sum that the ring has room for, to each side."""
-
-LEAST_SCALE = 8.0
-"""Grid steps in one standard deviation of a party's noise below which rounding, and not the noise, decides what is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +55,7 @@ class SummedNoise:
             raise ConfigError(f"honest={self.honest}: between 1 and the {self.parties} parties")
         if 4**self.bits <= self.parties * DEVIATIONS**2:
             raise ConfigError(f"{self.bits} bits hold no sum of {self.parties} noisy vectors: use more")
-        if self.noise < LEAST_SCALE:
-            raise ConfigError(
-                f"one party's noise has a standard deviation of {self.noise:.3g} grid steps, and {LEAST_SCALE:g} are needed: use more bits"
-                f" ({self.bits} now), fewer parties or a larger noise_multiplier"
-            )
+        check_scale(self.noise**2)
 
     @property
     def sigma(self) -> float:
@@ -90,54 +77,26 @@ class SummedNoise:
     @property
     def bound(self) -> float:
         """Largest L2 norm of a rounded vector, in grid steps (B): the sensitivity. Roundings above it are drawn again."""
-        clipped = self.scale * self.clip
-        likely = clipped**2 + self.values / 4 + sqrt(2 * log(1 / ROUNDING_LOSS)) * (clipped + sqrt(self.values) / 2)
-        return min(clipped + sqrt(self.values), sqrt(likely))
+        return self.noises("skellam").bound
+
+    def noises(self, kind: Kind) -> IntegerNoise:
+        """The integer noise of those whose noise nobody knows."""
+        shares = self.honest or self.parties
+        return IntegerNoise(kind, self.values, self.scale * self.clip, self.noise**2, shares, self.rounds)
 
     def against(self, *, honest: int) -> SummedNoise:
         """The same noise, seen by somebody who knows that of all but `honest` parties."""
         return replace(self, honest=honest)
 
-    @property
-    def _variance(self) -> float:
-        """Of the sum of the honest parties' noise, in grid steps squared."""
-        return (self.honest or self.parties) * self.noise**2
-
     def skellam_epsilon(self, delta: float) -> float:
-        """ε where each party adds Skellam noise. [Agarwal, Kairouz and Liu 2021, theorem 3.5]"""
-        two, variance = self.bound, self._variance
-        one = two * min(sqrt(self.values), two)
-
-        def renyi(order: int) -> float:
-            excess = min(((2 * order - 1) * two**2 + 6 * one) / (4 * variance**2), 3 * one / (2 * variance))
-            return order * two**2 / (2 * variance) + excess
-
-        return _epsilon(renyi, self.rounds, delta)
+        """ε where each party adds Skellam noise, whose sum is Skellam noise."""
+        return self.noises("skellam").epsilon(delta)
 
     def gaussian_epsilon(self, delta: float) -> float:
-        """ε where each party adds discrete Gaussian noise, whose sum is nearly one. [Kairouz, Liu and Steinke 2021, theorem 5]"""
-        two, variance, root = self.bound, self._variance, sqrt(self.values)
-        one, parties = two * min(root, two), self.honest or self.parties
-        tau = 10 * sum(exp(-2 * pi**2 * self.noise**2 * index / (index + 1)) for index in range(1, parties))
-
-        def renyi(order: int) -> float:
-            return min(
-                order * two**2 / (2 * variance) + tau * self.values,
-                order / 2 * (two**2 / variance + 2 * one * tau / sqrt(variance) + tau**2 * self.values),
-                order / 2 * (two / sqrt(variance) + tau * root) ** 2,
-            )
-
-        return _epsilon(renyi, self.rounds, delta)
+        """ε where each party adds discrete Gaussian noise, whose sum is nearly one."""
+        return self.noises("discrete-gaussian").epsilon(delta)
 
     def continuous_epsilon(self, delta: float) -> float:
         """ε of a trusted party that adds Gaussian noise to the exact sum: what no distributed noise can undercut."""
         multiplier = self.noise_multiplier * sqrt((self.honest or self.parties) / self.parties)
-        return _epsilon(lambda order: order / (2 * multiplier**2), self.rounds, delta)
-
-
-def _epsilon(renyi: Callable[[int], float], rounds: int, delta: float) -> float:
-    """The smallest ε over all orders. [Canonne, Kamath and Steinke 2020, proposition 12]"""
-    if not 0 < delta < 1:
-        raise ConfigError(f"delta={delta}: between 0 and 1")
-    spent: list[float] = [rounds * renyi(order) + log1p(-1 / order) - log(delta * order) / (order - 1) for order in ORDERS]
-    return max(0.0, min(spent))
+        return epsilon_from(lambda order: self.rounds * order / (2 * multiplier**2), delta)

@@ -23,7 +23,7 @@ from secagg.crypto.expand import Stream
 from secagg.encode.encoding import EXTRA, Encoding
 from secagg.encode.layout import Layout, Run
 from secagg.encode.norms import MARGIN, norms
-from secagg.encode.rotate import BLOCK, SEED, Rotation, deviation
+from secagg.encode.rotate import BLOCK, SEED, Rotation, block_of, deviation
 from secagg.encode.rounding import COIN_BITS, FixedPoint, Scratch, needs_wide
 from secagg.encode.tensors import Floats
 from secagg.errors import ConfigError
@@ -55,6 +55,24 @@ class Decoded:
         return self.mean * np.float32(self.weight)
 
 
+def ranges_of(encoding: Encoding, size: int, clips: tuple[float, ...]) -> tuple[float, ...]:
+    """The largest coordinate of each scale group that is not cut off, in its units."""
+    if encoding.value_clip is not None:
+        return (encoding.value_clip,) * len(clips)
+    if not encoding.rotation:
+        return clips
+    # Groups are rotated together after each is divided by its clip: the whole then has a norm of at most √groups.
+    share: float = min(1.0, deviation(size, _CUT_FAILURE) / sqrt(block_of(size)))
+    return tuple(clip * share * sqrt(len(clips)) for clip in clips)
+
+
+def grid_norm(encoding: Encoding, size: int) -> float:
+    """The largest L2 norm of a clipped update of `size` coordinates in ring units, before it is rounded; one clip: of one scale group."""
+    clips = encoding.clips(len(encoding.clip) if isinstance(encoding.clip, tuple) else 1)
+    ranges = ranges_of(encoding, size, clips)
+    return encoding.levels * sqrt(sum((clip / reach) ** 2 for clip, reach in zip(clips, ranges, strict=True)))
+
+
 class Quantiser:
     """Encodes vectors of one layout (or of `size` coordinates in one scale group) and decodes their sums.
 
@@ -81,7 +99,7 @@ class Quantiser:
         self.runs: tuple[Run, ...] = (Run(0, self.size, 0),) if isinstance(layout, int) else layout.runs
         self.clips = encoding.clips(1 if isinstance(layout, int) else len(layout.groups))
         self.rotation = Rotation(self.size, rd) if encoding.rotation else None
-        self.ranges = self._choose_ranges()
+        self.ranges = ranges_of(encoding, self.size, self.clips)
         self.wide = needs_wide(encoding.levels * encoding.max_weight)
         spans = self.rotation.spans if self.rotation else [(start, min(start + BLOCK, self.size)) for start in range(0, self.size, BLOCK)]
         self.spans: tuple[tuple[int, int], ...] = (*spans[:-1], (spans[-1][0], self.words))
@@ -160,16 +178,6 @@ class Quantiser:
         spread = deviation(self.size, _BOUND_FAILURE) * step * sqrt(count) / (2 * weight)
         truncated = sqrt(2 * self.rotation.block) * (step * 2.0**-COIN_BITS * count / weight + reach * 2.0**-30)
         return spread + truncated + reach * 2.0**-18
-
-    def _choose_ranges(self) -> tuple[float, ...]:
-        """The largest coordinate of each group that is not cut off, in its units."""
-        if self.encoding.value_clip is not None:
-            return (self.encoding.value_clip,) * len(self.clips)
-        if self.rotation is None:
-            return self.clips
-        # Groups are rotated together after each is divided by its clip: the whole then has a norm of at most √groups.
-        share: float = min(1.0, deviation(self.size, _CUT_FAILURE) / sqrt(self.rotation.block))
-        return tuple(clip * share * sqrt(len(self.clips)) for clip in self.clips)
 
     def _decode_span(self, span: int, words: Words, out: Floats, weight: int) -> None:
         start = self.spans[span][0]

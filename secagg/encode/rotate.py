@@ -53,6 +53,11 @@ def deviation(values: int, log2_failure: float) -> float:
     return sqrt(2 * (log(2 * values) - log2_failure * log(2)))
 
 
+def block_of(size: int) -> int:
+    """Coordinates of one block of a rotation of `size` coordinates."""
+    return min(BLOCK, 1 << (size.bit_length() - 1))
+
+
 class Rotation:
     """The rotation of vectors of `size` coordinates that the 32-byte `seed` (public, the same for all parties) gives.
 
@@ -65,7 +70,7 @@ class Rotation:
         if size < 1 or len(seed) != SEED:
             raise ConfigError(f"a rotation of {size} values under a seed of {len(seed)} bytes; at least 1 value and {SEED} bytes expected")
         self.size = size
-        self.block = min(BLOCK, 1 << (size.bit_length() - 1))
+        self.block = block_of(size)
         starts = [index * self.block for index in range(size // self.block)]
         self.spans = tuple(zip(starts, [*starts[1:], size], strict=True))
         # The signs are public; the key only separates this use of the seed from every other.

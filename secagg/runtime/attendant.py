@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from secagg.control import Abort, Describe, Publish
 from secagg.endpoint import Endpoint
 from secagg.envelope import Packet, check_round, pack, unpack
-from secagg.errors import InvalidMessage, LocalProtocolError, PeerError, SecAggError, SessionAborted, UnexpectedMessage
+from secagg.errors import BudgetExceeded, InvalidMessage, LocalProtocolError, PeerError, SecAggError, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.policy import Policy
@@ -27,6 +27,7 @@ from secagg.tally import Tallies, Tally
 from secagg.types import Context, Entropy, PartyId
 
 log = logging.getLogger("secagg.runtime")
+BROKE = "this party's privacy budget does not allow the round"
 _EARLY = 64
 """Packets of a round not described yet that are kept for it: enough for what overtakes a description, no more."""
 
@@ -165,7 +166,7 @@ class Attendant:
         describe, header = Describe.from_wire(body, packet.payload), packet.header
         try:
             seat = self._sit(packet, describe, now)
-        except (PeerError, LocalProtocolError) as refused:
+        except (PeerError, LocalProtocolError, BudgetExceeded) as refused:
             return self._decline(refused, Context(rd, header.task, header.round, header.attempt))
         self.seat, self.values = seat, seat.opened.description.values
         early, self._early = self._early, []
@@ -202,12 +203,12 @@ class Attendant:
         if again and self.me.member.role != "client":
             raise LocalProtocolError("restarted within this attempt, so what it held is lost")
 
-    def _decline(self, refused: PeerError | LocalProtocolError, ctx: Context) -> list[Packet]:
+    def _decline(self, refused: PeerError | LocalProtocolError | BudgetExceeded, ctx: Context) -> list[Packet]:
         self.seat = None
         self._over = ctx.rd
         code, reason = _code(refused)
         log.warning("%s takes no part in round %d, attempt %d: %s", self.me.party, ctx.round, ctx.attempt, refused)
-        if code != "RD-C8" and isinstance(refused, InvalidMessage):
+        if code != "RD-C8" and isinstance(refused, InvalidMessage | BudgetExceeded):
             self.notify(Refused(refused))
         return [self._tell(ctx, code, reason)]
 
@@ -291,8 +292,10 @@ class Attendant:
         return pack(self.me, ctx, self.coordinator, abort(code, reason))
 
 
-def _code(refused: PeerError | LocalProtocolError) -> tuple[str, str]:
-    """The id of a failed check, or the kind of another error, and what it says apart from that."""
+def _code(refused: PeerError | LocalProtocolError | BudgetExceeded) -> tuple[str, str]:
+    """The id of a failed check, or the kind of another error, and what it says apart from that; a budget is its party's own business."""
+    if isinstance(refused, BudgetExceeded):
+        return "BudgetExceeded", BROKE
     return (refused.check, refused.reason) if isinstance(refused, InvalidMessage) else (type(refused).__name__, str(refused))
 
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.control import Describe
+from secagg.control import Booked, Describe
+from secagg.dp.accountant import Steps
+from secagg.dp.budget import Purse
+from secagg.dp.noisy import encode_noisy
 from secagg.encode.quantise import Quantiser
-from secagg.envelope import Packet
-from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError
+from secagg.envelope import Packet, pack
+from secagg.errors import BudgetExceeded, ConfigError, InvalidMessage, LocalProtocolError
+from secagg.math.ring import Words
+from secagg.privacy import PrivacyTerms
 from secagg.receipt import Receipt, model_digest
 from secagg.round import Input, Round
-from secagg.runtime.attendant import Attendant, Seat
+from secagg.runtime.attendant import BROKE, Attendant, Refused, Seat
 from secagg.runtime.ending import Ending
 from secagg.runtime.model import Expectation, Model, float_bytes
+from secagg.runtime.payment import look, pay_attempt, pay_training
+from secagg.spent import Spent
 
 log = logging.getLogger("secagg.runtime")
 
@@ -32,6 +40,9 @@ class Offer:
     digest: bytes
     model: Model
     max_weight: int
+    privacy: PrivacyTerms | None = None
+    release: str = ""
+    """What a training from it is called in the privacy budget: a fresh random name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +75,24 @@ class Client(Attendant):
     """One update at a time: it goes into the round it was trained for, into every new attempt of that round, and in a buffered
     task into a later batch that still takes its model version."""
 
-    def __init__(self, *args: Any, expectation: Expectation | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, expectation: Expectation | None = None, purse: Purse | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.expectation = expectation or Expectation()
+        self.expectation, self.purse = expectation or Expectation(), purse
         self._offered: Offer | None = None
         self._update: _Update | None = None
         self._missed: set[int] = set()
 
-    def submit(self, offer: Offer, values: NDArray[np.float32], weight: int, now: float) -> list[Packet]:
-        """Take the update trained from `offer` and send it as soon as there is a round for it.
+    def submit(self, offer: Offer, values: NDArray[np.float32], weight: int, now: float, spent: Sequence[Steps] = ()) -> list[Packet]:
+        """Take the update trained from `offer` and send it as soon as there is a round for it; `spent` are its training's noisy steps.
 
         Raises:
             LocalProtocolError: there is an update for this offer already.
+            ConfigError: noisy steps that the round's terms ask for are missing, or not asked for, or have less noise.
+            BudgetExceeded: they cost more than the terms or this party's budget allow. Nothing was spent and nothing is sent.
         """
         if self._update is not None and self._update.offer.round == offer.round:
             raise LocalProtocolError(f"round {offer.round} has this client's update already")
+        pay_training(offer.privacy, spent, self.purse, release=offer.release, task=offer.task, round=offer.round)
         self._update = _Update(offer, values, weight)
         seat = self.seat
         if seat is not None and not seat.contributed and (given := self._may_join(self._update, seat)) is not None:
@@ -96,6 +110,9 @@ class Client(Attendant):
             raise InvalidMessage("TR-M2", "the description came without its model", culprits=[self.coordinator])
         model = Model.parse(describe.model, limit=described.values)
         self.expectation.check(model, described)
+        # > Before it trains, a client looks whether what the round would spend is left of its budget; if not, it does not take part and
+        # > says only that.
+        look(described, self.purse)
         return model
 
     def _seated(self, seat: Seat, now: float) -> list[Packet]:
@@ -103,7 +120,9 @@ class Client(Attendant):
             return []
         ctx, described = seat.opened.ctx, seat.opened.description
         first = described.inputs[0]
-        offer = Offer(ctx.task, ctx.round, first.version, first.model, seat.model, described.encoding.max_weight // first.factor)
+        most = described.encoding.max_weight // first.factor
+        release = self.entropy(16).hex()
+        offer = Offer(ctx.task, ctx.round, first.version, first.model, seat.model, most, described.privacy, release)
         seat.model = None
         sent = self._resume(seat, now)
         if self._offered is None or (self._offered.round, self._offered.digest) != (offer.round, offer.digest):
@@ -162,15 +181,32 @@ class Client(Attendant):
     def _contribute(self, update: _Update, given: Input, seat: Seat, now: float) -> list[Packet]:
         if seat.phase in ("done", "failed"):
             return []
-        opened = seat.opened
+        opened, terms = seat.opened, seat.opened.description.privacy
         try:
             quantiser = Quantiser(opened.description.encoding, update.offer.model.layout, opened.ctx.rd)
-            words = quantiser.encode(update.values, update.weight * given.factor, entropy=self.entropy)
+            words = self._encode(quantiser, update, given, opened)
+        except BudgetExceeded as refused:
+            self.notify(Refused(refused))
+            return self.abandon("BudgetExceeded", BROKE)
         except ConfigError:
             # Neither the hub nor a log is told more: the reason may name the weight.
             return self.abandon("ConfigError", "the update does not fit the terms of this round")
         update.sent_in, update.terms, seat.contributed = opened.ctx.round, opened.description.substance, True
-        return self._step(seat, lambda: seat.endpoint.contribute(words, version=given.version), now)
+        booked = [] if terms is None else [self._booked(opened, terms)]
+        return booked + self._step(seat, lambda: seat.endpoint.contribute(words, version=given.version), now)
+
+    def _encode(self, quantiser: Quantiser, update: _Update, given: Input, opened: Round) -> Words:
+        """The words of `update`, with fresh noise where the round adds shares of it: each attempt is a release of its own, and is paid."""
+        noise, terms = opened.description.noise(), opened.description.privacy
+        if noise is None or terms is None:
+            return quantiser.encode(update.values, update.weight * given.factor, entropy=self.entropy)
+        words = encode_noisy(quantiser, update.values, noise, entropy=self.entropy)
+        # > What an attempt costs is on disk before anything of the update leaves.
+        pay_attempt(noise, terms, opened.ctx, self.purse)
+        return words
+
+    def _booked(self, opened: Round, terms: PrivacyTerms) -> Packet:
+        return pack(self.me, opened.ctx, self.coordinator, Booked(Spent.sign(self.me, opened.ctx.rd, terms).to_bytes()))
 
     def _miss(self, number: int, reason: str) -> None:
         if number in self._missed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from secagg.control import Abort, Describe, Publish
+from secagg.control import Abort, Booked, Describe, Publish
 from secagg.endpoint import Endpoint
 from secagg.envelope import Packet, check_round, pack, unpack
 from secagg.errors import InvalidMessage, LocalProtocolError, PeerError, SessionAborted
@@ -21,6 +21,7 @@ from secagg.receipt import Receipt
 from secagg.roles import Plan, Sum
 from secagg.round import Round, RoundDescription, sign_round
 from secagg.runtime.attendant import abort
+from secagg.spent import Spent
 from secagg.tally import Tallies, Tally
 from secagg.types import Entropy, PartyId
 
@@ -39,6 +40,7 @@ class Coordinator:
         self.total: Sum | None = None
         self.failure: SessionAborted | None = None
         self.left: dict[PartyId, str] = {}
+        self._spent: dict[PartyId, Spent] = {}
         self.closed_at: float | None = None
         """When the first phase, in which clients train and report, was over."""
         self._endpoint: Endpoint | None = None
@@ -57,7 +59,7 @@ class Coordinator:
         self.ledger.enter(opened.ctx)
         role = self.plan.role(opened, self.me, policy=self.policy, ledger=self.ledger, entropy=self.entropy, tallies=self.tallies)
         self.opened, self.total, self.failure, self.left, self.closed_at, self._model = opened, None, None, {}, None, model
-        self._endpoint = Endpoint(role, opened, self.me, self.plan.CODEC)
+        self._endpoint, self._spent = Endpoint(role, opened, self.me, self.plan.CODEC), {}
         self._phase, self._since = role.phase, now
         # Whatever the protocol's own deadlines are, no attempt lasts longer than its two periods and a little more.
         self._last = now + description.submit_seconds + 4 * description.finish_seconds
@@ -82,6 +84,8 @@ class Coordinator:
                 return []
             if packet.header.kind == Abort.KIND:
                 return self._leave(packet, opened)
+            if packet.header.kind == Booked.KIND:
+                return self._book(packet, opened)
             return self._step(endpoint, lambda: endpoint.receive(packet), now)
         except PeerError as refused:
             log.warning("refused %s from %s: %s", packet.header.kind, packet.header.sender, refused)
@@ -111,7 +115,7 @@ class Coordinator:
         if self.opened is None or self.total is None:
             raise LocalProtocolError("there is no sum to publish")
         described = self.opened.description
-        receipt = Receipt.issue(self.opened, self.total, result=result, coordinator=self.me)
+        receipt = Receipt.issue(self.opened, self.total, result=result, coordinator=self.me, spent=self._spent.values())
         message = Publish(receipt.to_bytes())
         sent = [pack(self.me, self.opened.ctx, name, message) for name in (*described.servers, *described.cohort)]
         self._endpoint = self._model = None
@@ -142,6 +146,17 @@ class Coordinator:
         if opened.organisations(staying) < described.floors.floor:
             gone = "; ".join(f"{name} left: {why}" for name, why in sorted(self.left.items()))
             return self.stop(SessionAborted(f"too few can still report: {gone}", answered=staying, needed=described.floors.floor))
+        return []
+
+    def _book(self, packet: Packet, opened: Round) -> list[Packet]:
+        """Keep a client's statement of what the round costs it, for the receipt. The sum does not wait for it."""
+        check_round(packet.header, opened.ctx)
+        spent = Spent.parse(Booked.from_wire(unpack(packet, self.me.roster, me=self.me.party), packet.payload).spent)
+        # > A client states what it spent for itself alone (DP-C2).
+        if spent.party != packet.header.sender or spent.party not in opened.description.cohort:
+            raise InvalidMessage("DP-C2", f"{packet.header.sender} states what {spent.party} spent", culprits=[packet.header.sender])
+        spent.verify(opened.ctx.rd, opened.description.privacy, self.me.roster)
+        self._spent[spent.party] = spent
         return []
 
     def _step(self, endpoint: Endpoint, act: Callable[[], Sequence[Packet]], now: float) -> list[Packet]:

@@ -12,12 +12,15 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
+from secagg.dp.accountant import Steps
+from secagg.dp.budget import Purse
 from secagg.encode.layout import Layout
 from secagg.envelope import Packet
 from secagg.errors import ConfigError, LocalProtocolError, SecAggError, TransportError
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.policy import Policy
+from secagg.privacy import PrivacyTerms
 from secagg.receipt import Receipt
 from secagg.roles import Plan
 from secagg.runtime.attendance import Attendance, attend
@@ -84,13 +87,24 @@ class Session:
 
         Raises:
             InvalidMessage: the hub asked for something that this party's policy refuses.
+            BudgetExceeded: a round would cost more than is left of this party's privacy budget; it was not joined.
             TransportError: no connection, or no round, within `timeout` seconds; or the hub does not let this party in.
         """
         while (offer := self._next(timeout)) is not None:
             self._given = offer
             yield self._restore(offer.model)
 
-    def submit(self, update: Mapping[str, Any], *, weight: int = 1) -> None:
+    @property
+    def privacy(self) -> PrivacyTerms | None:
+        """The privacy terms of the round whose model `rounds()` gave last: train with them; None: its sum is exact."""
+        return self._given.privacy if self._given is not None else None
+
+    @property
+    def release(self) -> str:
+        """What a training from the model that `rounds()` gave last is called in the privacy budget, see `BudgetLedger.spend`."""
+        return self._given.release if self._given is not None else ""
+
+    def submit(self, update: Mapping[str, Any], *, weight: int = 1, spent: Sequence[Steps] = ()) -> None:
         """Hand in the update trained from the model that `rounds()` gave last. Returns when it is on its way, not when it is summed.
 
         An update that comes too late for its round is not an error: `missed` says so, a warning is logged, the next round goes on.
@@ -99,8 +113,11 @@ class Session:
         Args:
             update: same names and shapes as the model.
             weight: how much it counts, for example the number of examples; stays inside the encoded vector.
+            spent: the noisy steps of the training, where the round's terms ask for `dp-sgd`: they are paid from the budget before anything
+                leaves, unless they stand there already under `release`.
 
         Raises:
+            BudgetExceeded: the steps cost more than the round's terms or this party's budget allow.
             ConfigError: wrong names, shapes or dtypes, NaN or infinity (with the tensor's name), a weight out of range.
             LocalProtocolError: nothing was asked for, or this round has its update.
         """
@@ -112,7 +129,7 @@ class Session:
         values = offer.model.layout.flatten(update)
 
         def submit(now: float) -> tuple[None, list[Packet]]:
-            return None, self._client.submit(offer, values, weight, now)
+            return None, self._client.submit(offer, values, weight, now, spent)
 
         self._presence.call(submit)
 
@@ -181,6 +198,7 @@ def join(
     layout: Layout | None = None,
     base_model: bytes | None = None,
     ledger: Ledger | None = None,
+    budget: Purse | None = None,
     plans: Sequence[type[Plan]] | None = None,
     aggregator: Identity | None = None,
     state: Path | None = None,
@@ -194,6 +212,7 @@ def join(
         like: a state dict with the names, shapes and dtypes that this party trains; other layouts are refused, and models come as its kind.
         layout: the exact layout that this party trains, where it binds facts (an adapter's configuration) that must agree too.
         base_model: SHA-256 of the frozen weights that this party holds; a round over another base is refused. None: not compared.
+        budget: what rounds with privacy terms are paid from; needed where the policy asks for privacy.
         ledger: durable record of this party; by default `ledger.sqlite` in `state`, in memory if there is no folder at all.
         plans: plan classes of the protocols it speaks; by default those installed (entry points `secagg.protocols`) that the policy allows.
         aggregator: peer mode: an aggregator of the same organisation that attends beside this client, over a connection of its own.
@@ -204,6 +223,8 @@ def join(
     """
     if identity.member.role != "client":
         raise ConfigError(f"{identity.party} is {identity.member.role} in the roster: `attend` is for servers, `serve` for the coordinator")
+    if policy is not None and policy.privacy is not None and budget is None:
+        raise ConfigError("the policy asks for privacy: give the budget that its rounds are paid from, `Purse(BudgetLedger(file), data)`")
     chosen, bounds, home = policy or Policy(), limits or Limits(), Home.of(identity, state)
     expectation = Expectation(Layout.of(like) if like is not None else None, layout, base_model)
     client = Client(
@@ -213,6 +234,7 @@ def join(
         ledger=home.ledger(ledger),
         entropy=os.urandom,
         expectation=expectation,
+        purse=budget,
     )
     beside = attend(address, identity=aggregator, policy=policy, plans=plans, limits=limits) if aggregator is not None else None
     presence = Presence(address, client, home.spool(bounds), bounds)

@@ -53,6 +53,8 @@ class Task:
         first = me.roster.with_role("client")[:1]
         trial = plan.describe(self._terms(tuple(member.party for member in first), 1.0), me.roster)
         self.floor, self.servers = trial.floors.floor, trial.servers
+        if trial.privacy is not None:
+            trial.privacy.prove(trial.encoding, trial.values, trial.floors)
 
     @property
     def versions(self) -> tuple[tuple[int, bytes], ...]:

@@ -24,6 +24,7 @@ from secagg.ledger import Ledger
 from secagg.machine import check_spoken, describe, numbers_of
 from secagg.payload import CHUNK, Blob, Payload, chunks
 from secagg.policy import Floors, Policy
+from secagg.privacy import PrivacyTerms
 from secagg.roles import Codec, Message, Outgoing, Role, Sum, Vector
 from secagg.roster import Roster
 from secagg.round import Round, RoundDescription, Terms
@@ -187,10 +188,11 @@ class Plan:
     submit_seconds: float = 600.0
     finish_seconds: float = 60.0
     floors: Floors = field(default_factory=Floors)
+    privacy: PrivacyTerms | None = None
 
     @property
     def encoding(self) -> Encoding:
-        return Encoding(
+        exact = Encoding(
             clip=self.clip,
             bits=self.bits,
             rotation=self.rotation,
@@ -198,6 +200,7 @@ class Plan:
             max_parties=self.clients,
             ring_bits=self.ring_bits,
         )
+        return exact if self.privacy is None else self.privacy.encoding(exact, self.floors)
 
     def staleness_factor(self, age: int) -> int | None:
         return self.staleness[age] if 0 <= age < len(self.staleness) else None

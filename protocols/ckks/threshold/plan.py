@@ -14,6 +14,7 @@ from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.machine import check_spoken, describe, numbers_of
 from secagg.policy import Floors, Policy
+from secagg.privacy import PrivacyTerms
 from secagg.roles import Codec, Role, Sum
 from secagg.roster import Roster
 from secagg.round import Round, RoundDescription, Terms
@@ -46,6 +47,7 @@ class Plan:
         quorum: reports after which the sum is opened at once; None waits for all, or for the deadline.
         submit_seconds, finish_seconds: time for training and reporting, and for each of the holders' steps.
         floors: see `secagg.policy.Floors`.
+        privacy: noise that the sum carries, see `secagg.privacy.PrivacyTerms`; None: the sum is exact.
 
     Guarantees:
         The coordinator, all key holders but one and `floors.colluders` clients together learn the sum over at least `floors.floor`
@@ -78,6 +80,7 @@ class Plan:
     submit_seconds: float = 600.0
     finish_seconds: float = 60.0
     floors: Floors = field(default_factory=Floors)
+    privacy: PrivacyTerms | None = None
 
     def __post_init__(self) -> None:
         if not MIN_HOLDERS <= self.keyholders <= MAX_HOLDERS:
@@ -90,7 +93,7 @@ class Plan:
 
     @property
     def encoding(self) -> Encoding:
-        return Encoding(
+        exact = Encoding(
             clip=self.clip,
             bits=self.bits,
             rotation=self.rotation,
@@ -98,6 +101,7 @@ class Plan:
             max_parties=self.clients,
             ring_bits=self.ring_bits,
         )
+        return exact if self.privacy is None else self.privacy.encoding(exact, self.floors)
 
     def staleness_factor(self, age: int) -> int | None:
         """Only updates of the current model are summed."""

@@ -102,8 +102,24 @@ class Input(_message.Message):
     factor: int
     def __init__(self, version: _Optional[int] = ..., model: _Optional[bytes] = ..., factor: _Optional[int] = ...) -> None: ...
 
+class Privacy(_message.Message):
+    __slots__ = ("unit", "mechanism", "noise_multiplier", "epsilon", "delta", "clip")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    MECHANISM_FIELD_NUMBER: _ClassVar[int]
+    NOISE_MULTIPLIER_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    CLIP_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    mechanism: str
+    noise_multiplier: float
+    epsilon: float
+    delta: float
+    clip: float
+    def __init__(self, unit: _Optional[str] = ..., mechanism: _Optional[str] = ..., noise_multiplier: _Optional[float] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., clip: _Optional[float] = ...) -> None: ...
+
 class RoundDescription(_message.Message):
-    __slots__ = ("protocol", "version", "task", "round", "attempt", "roster_hash", "coordinator", "cohort", "servers", "floors", "encoding", "layout", "base_model", "inputs", "quorum", "submit_ms", "finish_ms", "nonce", "values", "parameters")
+    __slots__ = ("protocol", "version", "task", "round", "attempt", "roster_hash", "coordinator", "cohort", "servers", "floors", "encoding", "layout", "base_model", "inputs", "quorum", "submit_ms", "finish_ms", "nonce", "values", "parameters", "privacy")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +140,7 @@ class RoundDescription(_message.Message):
     NONCE_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    PRIVACY_FIELD_NUMBER: _ClassVar[int]
     protocol: str
     version: int
     task: str
@@ -144,7 +161,8 @@ class RoundDescription(_message.Message):
     nonce: bytes
     values: int
     parameters: str
-    def __init__(self, protocol: _Optional[str] = ..., version: _Optional[int] = ..., task: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., roster_hash: _Optional[bytes] = ..., coordinator: _Optional[str] = ..., cohort: _Optional[_Iterable[str]] = ..., servers: _Optional[_Iterable[str]] = ..., floors: _Optional[_Union[Floors, _Mapping]] = ..., encoding: _Optional[_Union[Encoding, _Mapping]] = ..., layout: _Optional[bytes] = ..., base_model: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., quorum: _Optional[int] = ..., submit_ms: _Optional[int] = ..., finish_ms: _Optional[int] = ..., nonce: _Optional[bytes] = ..., values: _Optional[int] = ..., parameters: _Optional[str] = ...) -> None: ...
+    privacy: Privacy
+    def __init__(self, protocol: _Optional[str] = ..., version: _Optional[int] = ..., task: _Optional[str] = ..., round: _Optional[int] = ..., attempt: _Optional[int] = ..., roster_hash: _Optional[bytes] = ..., coordinator: _Optional[str] = ..., cohort: _Optional[_Iterable[str]] = ..., servers: _Optional[_Iterable[str]] = ..., floors: _Optional[_Union[Floors, _Mapping]] = ..., encoding: _Optional[_Union[Encoding, _Mapping]] = ..., layout: _Optional[bytes] = ..., base_model: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., quorum: _Optional[int] = ..., submit_ms: _Optional[int] = ..., finish_ms: _Optional[int] = ..., nonce: _Optional[bytes] = ..., values: _Optional[int] = ..., parameters: _Optional[str] = ..., privacy: _Optional[_Union[Privacy, _Mapping]] = ...) -> None: ...
 
 class SignedDescription(_message.Message):
     __slots__ = ("description", "signature")
@@ -198,8 +216,28 @@ class PartySignature(_message.Message):
     signature: bytes
     def __init__(self, party: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
+class Spent(_message.Message):
+    __slots__ = ("rd", "party", "epsilon", "delta")
+    RD_FIELD_NUMBER: _ClassVar[int]
+    PARTY_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    rd: bytes
+    party: str
+    epsilon: float
+    delta: float
+    def __init__(self, rd: _Optional[bytes] = ..., party: _Optional[str] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ...) -> None: ...
+
+class SignedSpent(_message.Message):
+    __slots__ = ("spent", "signature")
+    SPENT_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    spent: bytes
+    signature: bytes
+    def __init__(self, spent: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
 class Receipt(_message.Message):
-    __slots__ = ("description", "description_signature", "included", "agreed_roots", "agreement", "result", "signature")
+    __slots__ = ("description", "description_signature", "included", "agreed_roots", "agreement", "result", "signature", "spent")
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     INCLUDED_FIELD_NUMBER: _ClassVar[int]
@@ -207,6 +245,7 @@ class Receipt(_message.Message):
     AGREEMENT_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    SPENT_FIELD_NUMBER: _ClassVar[int]
     description: bytes
     description_signature: bytes
     included: _containers.RepeatedScalarFieldContainer[str]
@@ -214,7 +253,8 @@ class Receipt(_message.Message):
     agreement: _containers.RepeatedCompositeFieldContainer[PartySignature]
     result: bytes
     signature: bytes
-    def __init__(self, description: _Optional[bytes] = ..., description_signature: _Optional[bytes] = ..., included: _Optional[_Iterable[str]] = ..., agreed_roots: _Optional[bytes] = ..., agreement: _Optional[_Iterable[_Union[PartySignature, _Mapping]]] = ..., result: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    spent: _containers.RepeatedCompositeFieldContainer[SignedSpent]
+    def __init__(self, description: _Optional[bytes] = ..., description_signature: _Optional[bytes] = ..., included: _Optional[_Iterable[str]] = ..., agreed_roots: _Optional[bytes] = ..., agreement: _Optional[_Iterable[_Union[PartySignature, _Mapping]]] = ..., result: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., spent: _Optional[_Iterable[_Union[SignedSpent, _Mapping]]] = ...) -> None: ...
 
 class Abort(_message.Message):
     __slots__ = ("code", "culprit", "reason")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from secagg.dp import accountant
-from secagg.dp.accountant import Guarantee, Steps, account, check, check_delta, noise_for
+from secagg.dp.accountant import Guarantee, Steps, account, adaptive, check, check_delta, noise_for, spending_from, spending_to
+from secagg.dp.integer import IntegerNoise
 from secagg.errors import ConfigError
 
 pytest.importorskip("dp_accounting")
@@ -121,3 +124,28 @@ def test_numbers_that_mean_nothing_are_refused(wrong):
 def test_a_guarantee_says_for_whom():
     assert str(Guarantee("customer", 2.5, 1e-6, 2.7)) == "ε = 2.5 at δ = 1e-06 for one customer"
     check_delta(1e-5, 1000)
+
+
+def summed(count: int = 1) -> IntegerNoise:
+    """Integer noise that is nearly Gaussian, of multiplier 4."""
+    return IntegerNoise("skellam", 100, 10_000.0, 800_000_000, 2, count)
+
+
+def test_integer_noise_costs_what_gaussian_noise_of_its_multiplier_does():
+    guarantee = account([summed(), summed(), summed(8)], delta=1e-6, unit="organisation")
+    assert guarantee.epsilon == pytest.approx(account([Steps(10, 4.0)], delta=1e-6, unit="organisation").rdp_epsilon, rel=0.02)
+    assert guarantee.epsilon > account([summed(9)], delta=1e-6, unit="organisation").epsilon
+
+
+def test_both_kinds_of_noise_together_cost_more_than_each_and_at_most_the_sum():
+    mixed = account([summed(), Steps(5, 4.0)], delta=1e-6, unit="organisation").epsilon
+    halves = [account([one], delta=5e-7, unit="organisation").epsilon for one in (summed(), Steps(5, 4.0))]
+    assert mixed == pytest.approx(sum(halves))
+    chosen = adaptive([summed(), Steps(5, 4.0)], limit=3.0, delta=1e-6)
+    assert max(halves) < chosen < sum(halves) + 1
+    assert adaptive([summed(), summed(5)], limit=3.0, delta=1e-6) >= account([summed(6)], delta=1e-6, unit="organisation").epsilon - 1e-9
+
+
+def test_what_was_spent_is_written_down_and_read_again():
+    for one in (Steps(3, 1.5, 0.1), summed(3)):
+        assert spending_from(json.loads(json.dumps(spending_to(one)))) == one
