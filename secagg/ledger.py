@@ -1,15 +1,20 @@
 """What this party has done that it may not do twice, on disk before it is done: rounds entered, slots used, sums released.
 
 SQLite in WAL mode, synchronous: after a crash the ledger knows at least what was sent. It holds hashes and names, no secret.
+
+A disk takes milliseconds to say that it has written. `together` asks it once for all that one step of a role writes, while the step
+goes on, and waits for the answer before anything can be sent.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,6 +38,8 @@ class Ledger:
 
     def __init__(self, path: Path | str = ":memory:") -> None:
         self._lock = threading.Lock()
+        self._disk = _Disk(Path(f"{path}-wal")) if str(path) != ":memory:" else None
+        self._step = threading.local()
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -40,6 +47,27 @@ class Ledger:
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as refused:
             raise ConfigError(f"cannot open the ledger {path}: {refused}. Give this party a folder it may write to") from refused
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What this thread writes within is on disk when the context ends, whichever way it ends; until then a crash may lose it.
+
+        For one step of a role: nothing of what it says is sent before the context ends.
+
+        Raises:
+            ConfigError: on leaving, if the disk did not take it.
+        """
+        if self._disk is None or getattr(self._step, "writes", None) is not None:
+            yield
+            return
+        writes: list[Future[None]] = []
+        self._step.writes = writes
+        try:
+            yield
+        finally:
+            self._step.writes = None
+            for write in writes:
+                _settle(write)
 
     def enter(self, ctx: Context) -> None:
         """Record that this party takes part in the round. The same description again changes nothing.
@@ -128,6 +156,8 @@ class Ledger:
         with self._lock, suppress(sqlite3.ProgrammingError):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._db.close()
+        if self._disk is not None:
+            self._disk.close()
 
     def __enter__(self) -> Self:
         return self
@@ -140,36 +170,62 @@ class Ledger:
         if hasattr(self, "_db"):
             self._db.close()
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db, self._lock)
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """BEGIN IMMEDIATE … COMMIT, or ROLLBACK if anything was refused."""
+        writes: list[Future[None]] | None = getattr(self._step, "writes", None)
+        with self._lock:
+            try:
+                # A commit waits for the disk by itself, unless the step that it belongs to will.
+                self._db.execute(f"PRAGMA synchronous={'FULL' if writes is None else 'NORMAL'}")
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    with suppress(sqlite3.Error):  # a commit that failed may have ended the transaction already
+                        self._db.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as refused:
+                raise _cannot_write(refused) from refused
+        if writes is not None and self._disk is not None:
+            writes.append(self._disk.write())
 
 
-class _Transaction:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK if anything was refused."""
+class _Disk:
+    """Asks the system, on a thread of its own, to bring what was committed to the disk: what SQLite does after each commit otherwise."""
 
-    def __init__(self, db: sqlite3.Connection, lock: threading.Lock) -> None:
-        self._db, self._lock = db, lock
+    def __init__(self, wal: Path) -> None:
+        self._wal = wal
+        self._thread: ThreadPoolExecutor | None = None
 
-    def __enter__(self) -> None:
-        self._lock.acquire()
+    def write(self) -> Future[None]:
+        """Done when all that was committed before the call is on disk."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="secagg-ledger")
+        return self._thread.submit(self._sync)
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+
+    def _sync(self) -> None:
+        descriptor = os.open(self._wal, os.O_RDONLY)
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as refused:
-            self._lock.release()
-            raise _cannot_write(refused) from refused
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            self._db.execute("COMMIT" if kind is None else "ROLLBACK")
-        except sqlite3.Error as refused:
-            raise _cannot_write(refused) from refused
+            os.fsync(descriptor)
         finally:
-            self._lock.release()
-        if isinstance(error, sqlite3.Error):
-            raise _cannot_write(error) from error
+            os.close(descriptor)
 
 
-def _cannot_write(refused: sqlite3.Error) -> ConfigError:
+def _settle(write: Future[None]) -> None:
+    try:
+        write.result()
+    except OSError as refused:
+        raise _cannot_write(refused) from refused
+
+
+def _cannot_write(refused: Exception) -> ConfigError:
     return ConfigError(
         f"the ledger cannot be written, so nothing was sent: {refused}. Is the disk full, or the file held by another program?"
     )

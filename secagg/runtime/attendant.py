@@ -104,6 +104,10 @@ class Attendant:
 
     def receive(self, packet: Packet, now: float) -> list[Packet]:
         """Take one packet. Never raises for what a peer did: a bad packet is logged and counted, and the answer says so."""
+        with self.ledger.together():
+            return self._receive(packet, now)
+
+    def _receive(self, packet: Packet, now: float) -> list[Packet]:
         try:
             match packet.header.kind:
                 case Describe.KIND:
@@ -129,7 +133,8 @@ class Attendant:
         if seat is None or seat.due is None or now < seat.due:
             return []
         seat.since = now  # a phase that goes on after its time is asked again only after as long
-        return self._step(seat, seat.endpoint.expire, now)
+        with self.ledger.together():
+            return self._step(seat, seat.endpoint.expire, now)
 
     def abandon(self, code: str, reason: str) -> list[Packet]:
         """Leave the round under way, secrets and all, and tell the coordinator."""
@@ -175,7 +180,7 @@ class Attendant:
             sent += self._seated(seat, now)
         for kept in early:
             if kept.header.rd == rd:
-                sent += self.receive(kept, now)
+                sent += self._receive(kept, now)
         return sent
 
     def _sit(self, packet: Packet, describe: Describe, now: float) -> Seat:

@@ -161,7 +161,8 @@ class Coordinator:
 
     def _step(self, endpoint: Endpoint, act: Callable[[], Sequence[Packet]], now: float) -> list[Packet]:
         try:
-            sent = list(act())
+            with self.ledger.together():
+                sent = list(act())
         except SessionAborted as aborted:
             return self.stop(aborted)
         if endpoint.phase != self._phase:
