@@ -31,6 +31,8 @@ SUITE = (
         "flower_secagg", ("--clients", "21", "--values", "1e6", "--repeats", "3"), ("--clients", "21", "--values", "1e7", "--repeats", "3")
     ),
     Benchmark("flower_secagg", ("--clients", "100", "--neighbours", "20", "--repeats", "1")),
+    Benchmark("ckks", ("--repeats", "3"), ("--repeats", "9")),
+    Benchmark("ckks", ("--part", "processes", "--values", "1e7", "--repeats", "2")),
     Benchmark("threshold", ("--repeats", "3"), ("--repeats", "9")),
     Benchmark("transport", ("--repeats", "5")),
     Benchmark("rounds", ("--repeats", "5"), ("--repeats", "15")),
