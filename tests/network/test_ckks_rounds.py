@@ -26,9 +26,9 @@ BLOCK = 4096 * 8
 
 
 @contextmanager
-def hub(folder: Path, tmp_path: Path, *, keyholder: bool = True, **options: Any) -> Iterator[Server]:
+def hub(folder: Path, tmp_path: Path, *, keyholder: bool = True, plan: ckks.Plan = PLAN, **options: Any) -> Iterator[Server]:
     chosen: dict[str, Any] = {"model": model(), "state": tmp_path / "hub", "finish": 5.0} | options
-    with serve(PLAN, "127.0.0.1:0", identity=Identity.load(folder / "hub"), **chosen) as server:
+    with serve(plan, "127.0.0.1:0", identity=Identity.load(folder / "hub"), **chosen) as server:
         if not keyholder:
             yield server
             return
@@ -51,6 +51,21 @@ def test_ckks_rounds_open_the_mean_with_the_key_holders_signature(held: Path, tm
             server.publish(result.mean)
     for session in clients.wait().values():
         assert [receipt.round.ctx.round for receipt in session.receipts] == [1, 2]
+
+
+def test_slots_of_seal_open_the_mean_over_the_wire(held: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tenseal")
+    clients, plan = Clients(held, tmp_path), ckks.Plan(clients=4, clip=10.0, bits=20, max_weight=10, slots="n4096-q56")
+    with hub(held, tmp_path, plan=plan) as server:
+        clients.start(server.address, *CLIENTS)
+        server.wait_for(4, 20)
+        result = server.aggregate(20)
+        np.testing.assert_allclose(result.mean["w"], mean_of(0, 1, 2, 3), atol=1e-3)
+        result.receipt.verify()
+        assert result.receipt.round.description.parameters == "n4096-q56"
+        assert all(4096 * 7 + 64 < result.bytes_up[name] < 4096 * 7 + 3000 for name in result.included)
+        server.publish(result.mean)
+    clients.wait()
 
 
 def test_a_client_that_is_late_is_left_out_exactly(held: Path, tmp_path: Path) -> None:

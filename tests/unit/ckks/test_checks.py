@@ -352,22 +352,35 @@ def test_no_state_shows_a_key_and_the_coordinator_holds_none(parties: Consortium
     )
 
 
+def test_a_key_holder_never_sees_a_ciphertext(parties: Consortium) -> None:
+    everybody = (parties.coordinator, *parties.keyholders, *parties.clients)
+    table = Table.lay(PLAN, parties.roster, everybody, terms(values=4))
+    table.play({identity.party: np.ones(6, PLAN.encoding.ring.dtype) for identity in parties.clients})
+    heard = [(packet.header.sender, packet.header.kind) for packet in table.heard if packet.header.recipient == HOLDER]
+    assert sorted(heard) == sorted([(HUB, "ckks/Added"), *((one.party, "ckks/Seed") for one in parties.clients)])
+    assert all(packet.payload is None for packet in table.heard if packet.header.kind == "ckks/Seed")
+
+
+@pytest.mark.parametrize("slots", [None, "n4096-q56"])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_round_survives_being_put_away_between_any_two_messages(parties: Consortium, seed: int) -> None:
+def test_a_round_survives_being_put_away_between_any_two_messages(parties: Consortium, seed: int, slots: str | None) -> None:
+    if slots:
+        pytest.importorskip("tenseal")
+    plan = ckks.Plan(clients=4, slots=slots, max_weight=16)
     everybody = (parties.coordinator, *parties.keyholders, *parties.clients)
     ledgers = {identity.party: Ledger() for identity in everybody}
-    table = Table.lay(PLAN, parties.roster, everybody, terms(values=4), seed=seed, ledgers=ledgers)
+    table = Table.lay(plan, parties.roster, everybody, terms(values=4), seed=seed, ledgers=ledgers)
 
     def put_away(table: Table, packet: Packet) -> None:
         name = packet.header.recipient
         end, me = table.endpoints[name], parties.identity(name)
         sealed = seal_state(end.role.state, me=me, ctx=table.opened.ctx, entropy=InsecureEntropy("away"))
-        role = PLAN.role(end.round, me, policy=Policy(), ledger=ledgers[name], entropy=InsecureEntropy("back"))
-        role.resume(open_state(sealed, PLAN.STATES, me=me, ctx=table.opened.ctx))
-        table.endpoints[name] = Endpoint(role, end.round, me, PLAN.CODEC)
+        role = plan.role(end.round, me, policy=Policy(), ledger=ledgers[name], entropy=InsecureEntropy("back"))
+        role.resume(open_state(sealed, plan.STATES, me=me, ctx=table.opened.ctx))
+        table.endpoints[name] = Endpoint(role, end.round, me, plan.CODEC)
 
     table.watch = put_away
-    total = table.play({identity.party: np.ones(6, PLAN.encoding.ring.dtype) for identity in parties.clients})
+    total = table.play({identity.party: np.ones(6, plan.encoding.ring.dtype) for identity in parties.clients})
     assert isinstance(total, Sum)
     assert (total.vector == 4).all()
     assert not table.refused
