@@ -135,6 +135,22 @@ class Peers:
         return {**found, "NVFlare, HEModelEncryptor": nvflare}
 
 
+def quiet(work: Work) -> Work:
+    """TenSEAL warns on standard output, which is the results'."""
+
+    def run() -> None:
+        kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        try:
+            work()
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            os.close(nowhere)
+
+    return run
+
+
 def hashing(threads: int) -> Work:
     """A work that does nothing but compute, on so many cores: what the machine makes of a second one."""
     block = bytes(1 << 24)
@@ -163,7 +179,7 @@ def parts(options: argparse.Namespace) -> tuple[list[Line], dict[str, object]]:
         works[f"client, {name}"] = lambda setting=setting: setting.report(setting.clients[0])
         works[f"coordinator adds 3, {name}"] = setting.add
         works[f"key holder opens 3, {name}"] = setting.open
-    others = peers.works()
+    others = {name: quiet(work) for name, work in peers.works().items()}
     with on_threads(1):
         times = best({**works, **others}, options.repeats).cpu
     millions, reference = options.values / 1e6, times["TenSEAL, default, tensor by tensor"]
