@@ -11,6 +11,7 @@ import typer
 
 from secagg.cli.options import Json
 from secagg.cli.output import DONE, FAILED, begin
+from secagg.errors import ConfigError
 
 
 def demo(
@@ -30,6 +31,10 @@ def demo(
     peer: Annotated[
         bool, typer.Option("--peer", help="Peer mode: every company runs an aggregator beside its client, and the hub has none.")
     ] = False,
+    threshold: Annotated[
+        bool,
+        typer.Option("--threshold", help="With --protocol ckks: every company holds a part of the key; only all together decrypt."),
+    ] = False,
     sanitise: Annotated[
         bool, typer.Option("--sanitise/--no-sanitise", help="Take personal values out of the captions before training on them.")
     ] = True,
@@ -43,6 +48,9 @@ def demo(
     from secagg.demo.words import Words
 
     output, words = begin(as_json), Words.of(lang)
+    if threshold and protocol not in ("ckks", "ckks-threshold"):
+        raise ConfigError(f"--threshold: parts of a key are for --protocol ckks; {protocol} has no key that decrypts")
+    protocol = "ckks-threshold" if threshold else protocol
     options = Options(out=out, task=task, data=data, protocol=protocol, rounds=rounds, seed=seed, quick=quick, peer=peer, sanitise=sanitise)
     console = Console(stderr=as_json, markup=False, emoji=False, highlight=False)
     if not console.is_terminal:

@@ -97,8 +97,20 @@ class Options:
 
     @property
     def keyholders(self) -> tuple[str, ...]:
-        """Who decrypts the sum in `ckks`."""
+        """Who decrypts the sum: in `ckks` an independent organisation, in `ckks-threshold` all companies together."""
+        if self.holding:
+            return tuple(f"{company}-keyholder" for company in self.companies)
         return (ELSEWHERE,) if self.protocol == "ckks" else ()
+
+    @property
+    def holding(self) -> bool:
+        """Whether every company runs a key holder beside its client."""
+        return self.protocol == "ckks-threshold"
+
+    @property
+    def beside(self) -> str:
+        """The role of the party that every company runs beside its client; empty if there is none."""
+        return "keyholder" if self.holding else "aggregator" if self.peer else ""
 
     @property
     def has_auditor(self) -> bool:

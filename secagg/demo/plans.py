@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from protocols import additive, ckks, pairwise
-from secagg.demo.tap import tapped, tapped_ckks, tapped_pairwise
+from protocols.ckks import threshold
+from secagg.demo.tap import tapped, tapped_ckks, tapped_pairwise, tapped_threshold
 from secagg.encode.layout import Layout
 from secagg.errors import ConfigError
 from secagg.roles import Plan
 from secagg.testing import insecure_plaintext
 
-PROTOCOLS: tuple[str, ...] = ("additive", "pairwise", "ckks")
+PROTOCOLS: tuple[str, ...] = ("additive", "pairwise", "ckks", "ckks-threshold")
 
 
 def plans(tap: tuple[Path, str] | None = None) -> list[type[Plan]]:
     """What a party of the demo speaks. `tap`: folder and client name, see `secagg.demo.tap`."""
-    return [additive.Plan if tap is None else tapped(*tap), pairwise.Plan, ckks.Plan]
+    return [additive.Plan if tap is None else tapped(*tap), pairwise.Plan, ckks.Plan, threshold.Plan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class PlanFacts:
         return asdict(self)
 
 
-def secure_plan(facts: PlanFacts, *, tap: tuple[Path, str] | None = None) -> additive.Plan | pairwise.Plan | ckks.Plan:
+def secure_plan(facts: PlanFacts, *, tap: tuple[Path, str] | None = None) -> additive.Plan | pairwise.Plan | ckks.Plan | threshold.Plan:
     """The plan of the secure rounds. `tap`: folder and client name, see `secagg.demo.tap`."""
     numbers: dict[str, Any] = {
         "clients": facts.clients,
@@ -58,6 +59,9 @@ def secure_plan(facts: PlanFacts, *, tap: tuple[Path, str] | None = None) -> add
     if facts.protocol == "ckks":
         encrypted = ckks.Plan if tap is None else tapped_ckks(*tap)
         return encrypted(**numbers)
+    if facts.protocol == "ckks-threshold":
+        parted = threshold.Plan if tap is None else tapped_threshold(*tap)
+        return parted(keyholders=facts.clients, **numbers)
     shared = additive.Plan if tap is None else tapped(*tap)
     return shared(aggregators=facts.aggregators, **numbers)
 

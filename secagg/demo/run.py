@@ -95,9 +95,10 @@ class Demo:
             self._work / "pki",
             clients=self._options.companies,
             aggregators=aggregators,
-            keyholders=options.keyholders,
+            keyholders=() if options.holding else options.keyholders,
             hub=HUB,
             peer=options.peer,
+            holding=options.holding,
             consortium="secagg-demo",
         )
         self._roster = trial.roster
@@ -111,7 +112,7 @@ class Demo:
             "data": str(options.data) if options.data else None,
             "seed": options.seed,
             "steps": options.steps,
-            "peer": options.peer,
+            "side": options.beside,
             "sanitise": options.sanitise,
             "plan": options.plan.to_json(),
             "watch": self._options.companies[0],

@@ -1,4 +1,4 @@
-"""Demo only: an aggregator, or the one server of `pairwise` or `ckks`, that keeps what it holds of one update, for the report to show.
+"""Demo only: an aggregator, or the one server of another protocol, that keeps what it holds of one update, for the report to show.
 
 An aggregator opens the part that was sealed to it, as every aggregator does, and the server adds a masked vector or a ciphertext, as
 every server does; these also write it to a file of the demo. What they write is all that they ever learn of that update. Nothing else
@@ -17,10 +17,14 @@ from protocols import additive, ckks, pairwise
 from protocols.additive.aggregator import Aggregator, Held, Seat, open_part, tally_part
 from protocols.additive.messages import Report
 from protocols.additive.params import Params
+from protocols.ckks import threshold
 from protocols.ckks.cipher import DEGREE, PRIMES, Packing
 from protocols.ckks.messages import Encrypted
 from protocols.ckks.params import Params as CkksParams
 from protocols.ckks.server import Server as CkksServer
+from protocols.ckks.threshold.messages import Report as ThresholdReport
+from protocols.ckks.threshold.params import Params as ThresholdParams
+from protocols.ckks.threshold.server import Server as ThresholdServer
 from protocols.pairwise.intake import Masking
 from protocols.pairwise.messages import Masked
 from protocols.pairwise.params import Params as PairwiseParams
@@ -128,6 +132,30 @@ class _CiphertextTap(CkksServer):
     def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
         outgoing = super().receive(sender, message)
         if sender == self._watch and isinstance(message, Encrypted):
+            np.save(self._file, residues(message.payload, self._packing))
+        return outgoing
+
+
+def tapped_threshold(folder: Path, watch: str) -> type[threshold.Plan]:
+    """A plan like `threshold.Plan` whose coordinator writes the ciphertext of `watch` to `folder`."""
+
+    class Tapped(threshold.Plan):
+        def role(self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy, **more: Any) -> Role:
+            if identity.member.role == "coordinator" and opened.description.round == ROUND:
+                return _ThresholdTap(folder, PartyId(watch), ThresholdParams.of(opened), opened, identity)
+            return super().role(opened, identity, policy=policy, ledger=ledger, entropy=entropy, **more)
+
+    return Tapped
+
+
+class _ThresholdTap(ThresholdServer):
+    def __init__(self, folder: Path, watch: PartyId, params: ThresholdParams, opened: Round, me: Identity) -> None:
+        super().__init__(params, opened, me)
+        self._file, self._watch, self._packing = folder / share_file(opened.description.task, me.party), watch, params.packing
+
+    def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
+        outgoing = super().receive(sender, message)
+        if sender == self._watch and isinstance(message, ThresholdReport):
             np.save(self._file, residues(message.payload, self._packing))
         return outgoing
 

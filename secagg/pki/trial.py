@@ -41,6 +41,7 @@ def make_trial(
     hosts: Sequence[str] = ("localhost", "127.0.0.1"),
     consortium: str = "trial",
     peer: bool = False,
+    holding: bool = False,
     days: int = DAYS,
     classic: bool = False,
     now: datetime | None = None,
@@ -48,13 +49,14 @@ def make_trial(
     """Make the authority, all parties, and a roster that all have signed and pinned.
 
     Each name is a party of an organisation of the same name; with `peer`, each client's organisation also runs the aggregator
-    `NAME-aggregator`. The keys hold `days` days, so that a trial does not become an installation by staying.
+    `NAME-aggregator`, with `holding` the key holder `NAME-keyholder`. The keys hold `days` days, so that a trial does not become an
+    installation by staying.
 
     Raises:
         ConfigError: a name is used twice or cannot name a party, or `folder` holds a trial already.
     """
     now = now or datetime.now(UTC)
-    cast = _cast(clients, aggregators, keyholders, hub, peer=peer)
+    cast = _cast(clients, aggregators, keyholders, hub, peer=peer, holding=holding)
     make_folder(folder)
     if taken := [party for party, _, _ in cast if (folder / party).exists()]:
         raise ConfigError(f"{folder / taken[0]} exists: give the trial a folder of its own")
@@ -76,7 +78,7 @@ def make_trial(
 
 
 def _cast(
-    clients: Sequence[str], aggregators: Sequence[str], keyholders: Sequence[str], hub: str, *, peer: bool
+    clients: Sequence[str], aggregators: Sequence[str], keyholders: Sequence[str], hub: str, *, peer: bool, holding: bool
 ) -> list[tuple[str, str, RoleName]]:
     """(party, organisation, role) of everybody; organisations' own parties first, as their folders hold the organisation's key."""
     cast: list[tuple[str, str, RoleName]] = [(hub, hub, "coordinator")]
@@ -85,6 +87,8 @@ def _cast(
     cast += [(name, name, "keyholder") for name in keyholders]
     if peer:
         cast += [(f"{name}-aggregator", name, "aggregator") for name in clients]
+    if holding:
+        cast += [(f"{name}-keyholder", name, "keyholder") for name in clients]
     names = [party for party, _, _ in cast]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"{repeated[0]} is named twice: every party of a trial needs its own name")

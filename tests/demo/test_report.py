@@ -95,6 +95,18 @@ def test_a_run_of_ckks_is_told_in_its_own_words(results):
     assert Page(page).open == []
 
 
+def test_a_run_of_ckks_threshold_draws_every_key_holder(results):
+    view = results.views[0]
+    seen = view.model_copy(update={"shares": (view.shares[0].model_copy(update={"aggregator": "hub"}),), "adds_up": None})
+    holders = tuple(f"{company}-keyholder" for company in results.companies)
+    setting = results.setting.model_copy(update={"protocol": "ckks-threshold", "aggregators": holders})
+    page = render(results.model_copy(update={"setting": setting, "views": (seen,)}), Words.of("en"))
+    drawn = page.split("<svg", 1)[1].split("</svg>")[0]
+    assert all(f">{holder}<" in drawn for holder in holders)
+    assert "ggregator" not in re.sub(r"<[^>]*>", "", page.split('id="receipts"')[0].split("<body>")[1])
+    assert Page(page).open == []
+
+
 def test_every_section_is_there(html):
     ids = {attributes.get("id") for tag, attributes in Page(html).elements if tag == "section"}
     assert ids == set(SECTIONS)

@@ -66,7 +66,9 @@ def ended(pid):
 
 
 @pytest.mark.parametrize(
-    "mode", [[], ["--peer"], ["--protocol", "pairwise"], ["--protocol", "ckks"]], ids=["two aggregators", "peer", "pairwise", "ckks"]
+    "mode",
+    [[], ["--peer"], ["--protocol", "pairwise"], ["--protocol", "ckks"], ["--protocol", "ckks", "--threshold"]],
+    ids=["two aggregators", "peer", "pairwise", "ckks", "threshold"],
 )
 def test_a_quick_run_opens_every_mean_within_the_bound(tmp_path, mode):
     demo = start(tmp_path, "--json", *mode)

@@ -24,7 +24,7 @@ def test_a_sentence_takes_the_same_numbers_in_both_languages():
     assert {key: placeholders(text) for key, text in english.items()} == {key: placeholders(text) for key, text in chinese.items()}
 
 
-@pytest.mark.parametrize("protocol", ["pairwise", "ckks"])
+@pytest.mark.parametrize("protocol", ["pairwise", "ckks", "ckks-threshold"])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_protocol_has_words_of_its_own_for_sentences_that_there_are(language, protocol):
     common = Words.of(language)

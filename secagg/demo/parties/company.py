@@ -38,7 +38,8 @@ class Company:
         self._work, self._seed, self._steps = Path(facts["work"]), int(facts["seed"]), int(facts["steps"])
         self._task = load_task(facts["task"], facts["data"], self._seed, sanitise=facts["sanitise"])
         self._identity = Identity.load(Path(facts["identities"]) / self.name)
-        self._aggregator = Identity.load(Path(facts["identities"]) / f"{self.name}-aggregator") if facts["peer"] else None
+        side = facts["side"]
+        self._beside = Identity.load(Path(facts["identities"]) / f"{self.name}-{side}") if side else None
 
     def prepare(self, variant: str) -> dict[str, Any]:
         """One step that nobody sees, so that the first round does not wait for libraries to load, nor for captions to be sanitised."""
@@ -49,12 +50,12 @@ class Company:
     def join(self, address: str, variant: str) -> dict[str, Any]:
         """Take part in every secure round of a variant."""
         like, state = self._task.initial_state(), self._work / f"state-{self.name}-{variant}"
-        # In peer mode the company's aggregator lives here too, and keeps its share of one update for the report.
+        # In peer mode the company's aggregator lives here too, and keeps its share of one update for the report; or its key holder.
         spoken = plans(tap=(self._work, self._desk.facts["watch"]))
         session = join(
             address,
             identity=self._identity,
-            aggregator=self._aggregator,
+            aggregator=self._beside,
             plans=spoken,
             like=like,
             layout=bound_layout(like, self._task.adapter_config()),
@@ -87,4 +88,4 @@ class Company:
         """Send updates of made-up numbers, secure and in plaintext, for as long as the hub asks."""
         generator = np.random.default_rng(self._seed)
         update = generator.normal(0.0, 0.5 / np.sqrt(values), values).astype(np.float32)
-        rehearse(self._identity, self._aggregator, secure=secure, plaintext=plaintext, update={"update": update}, state=self._work)
+        rehearse(self._identity, self._beside, secure=secure, plaintext=plaintext, update={"update": update}, state=self._work)
