@@ -1,6 +1,6 @@
 """The fence under attack and against the clock, on three real vocabularies.
 
-    SECAGG_DATA=… python -m benchmarks.fence [--outputs 10000] [--phrases 1000]
+    SECAGG_DATA=… python -m benchmarks.fence [--outputs 10000] [--phrases 1000] [--only gpt2]
 
 An output is what a model says that does nothing but try to say a blocked phrase: the phrase in a disguise, cut into tokens at random; a
 token that is forbidden is replaced by another one, or, if none is left, skipped. In one output of `BIASED` the model is a row of logits of
@@ -319,17 +319,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--outputs", type=int, default=10_000, help="a vocabulary")
     parser.add_argument("--phrases", type=int, default=1000)
+    parser.add_argument("--only", help="one vocabulary, and nothing else: three runs beside each other")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(1)
     rng = random.Random(options.seed)
     torch.manual_seed(options.seed)
-    kept = memory()
+    kept = None if options.only else memory()
     listed = Phrases.read(DATA / "blocklists/houbb-65k.zh.txt").phrases
     english = ("project falcon", "confidential tariff", "master password", "valve seventeen", "black start plan")
     phrases = (*(p for p in rng.sample(listed, options.phrases) if len(p) > 2), *english)
-    results = {name: attack(vocabulary, phrases, options.outputs, rng) for name, vocabulary in vocabularies().items()}
-    print(json.dumps({"machine": machine(), "text": text_fence(rng), "memory": kept, **results}, indent=1, ensure_ascii=False))
+    chosen = {name: vocabulary for name, vocabulary in vocabularies().items() if options.only in (None, name)}
+    results = {name: attack(vocabulary, phrases, options.outputs, rng) for name, vocabulary in chosen.items()}
+    beside = {} if options.only else {"text": text_fence(rng), "memory": kept}
+    print(json.dumps({"machine": machine(), **beside, **results}, indent=1, ensure_ascii=False))
 
 
 if __name__ == "__main__":
