@@ -9,7 +9,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from secagg.demo.record import FEDERATED, POOLED, Cleaned, Cost, Results, RoundRecord
+from secagg.demo.record import FEDERATED, POOLED, Cleaned, Cost, FencedModel, Results, RoundRecord
 from secagg.demo.words import Words
 
 _BAR = 24
@@ -40,6 +40,10 @@ class Progress:
         key = "live.cleaned" if done.audit else "live.raw"
         numbers = {"captions": count(done.captions), "findings": count(cleaned_findings(done)), "left": count(done.left)}
         self._console.print(Text("  " + self._words(key, company=self._words.name(done.company), **numbers)))
+
+    def fenced(self, done: FencedModel) -> None:
+        """The joint model was asked for its secret."""
+        self._console.print(Text("  " + self._words("live.fenced", asked=done.asked, free=done.free, fenced=done.fenced)))
 
     def opened(self, done: RoundRecord, score: float) -> None:
         """A secure round was opened and its model scored."""

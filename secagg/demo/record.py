@@ -125,6 +125,18 @@ class Cleaned(_Record):
     audit: AuditReport | None = Field(description="the sanitiser's own report; none where it was turned off")
 
 
+class FencedModel(_Record):
+    """What the joint model said that was biased to say a secret, without the fence and with it."""
+
+    secrets: tuple[str, ...]
+    asked: int = Field(description="questions")
+    free: int = Field(description="answers that held a secret, without the fence")
+    fenced: int = Field(description="the same with the fence")
+    said_free: str = Field(description="the first answer without the fence")
+    said_fenced: str = Field(description="the first answer with the fence")
+    suppressed: float = Field(description="probability of forbidden words, mean over the steps")
+
+
 class Histogram(_Record):
     """Counts in equal bins from `low` to `high`."""
 
@@ -199,6 +211,7 @@ class Results(_Record):
     costs: tuple[Cost, ...]
     views: tuple[View, ...]
     examples: tuple[Example, ...]
+    fenced: FencedModel | None = Field(default=None, description="the joint model behind the fence; none where the task writes no text")
     criteria: tuple[Criterion, ...] = Field(description="empty after a quick run")
     cannot_claim: tuple[str, ...]
 

@@ -22,7 +22,7 @@ from secagg.demo.compare import load_update, mean_difference, view
 from secagg.demo.crew import Crew
 from secagg.demo.options import BESIDE_HUB, ELSEWHERE, HUB, JUDGE, POOL, Options
 from secagg.demo.progress import Progress
-from secagg.demo.record import BASE, FEDERATED, POOLED, Cleaned, Cost, Example, Model, Point, Results, RoundRecord, View
+from secagg.demo.record import BASE, FEDERATED, POOLED, Cleaned, Cost, Example, FencedModel, Model, Point, Results, RoundRecord, View
 from secagg.demo.setting import criteria, describe
 from secagg.demo.tap import ROUND, share_file
 from secagg.errors import ConfigError
@@ -70,7 +70,7 @@ class Demo:
         self._train()
         costs = self._measure()
         self._progress.stage("live.examples")
-        return self._results(costs, self._examples())
+        return self._results(costs, self._examples(), self._fenced())
 
     def listen(self, _party: str, event: str, facts: Mapping[str, Any]) -> None:
         """What a party tells while it works."""
@@ -181,6 +181,16 @@ class Demo:
         shown = self.crew.ask(JUDGE, "show", files=files, count=EXAMPLES)
         return [Example.model_validate(example) for example in shown["examples"]]
 
+    def _fenced(self) -> FencedModel | None:
+        """The joint model, biased to say a secret, with and without the fence."""
+        file = f"model-{self._options.variants[0]}-{self._options.number_of_rounds}-{FEDERATED}.safetensors"
+        found = self.crew.ask(JUDGE, "fence", file=file)["fenced"]
+        if found is None:
+            return None
+        fenced = FencedModel.model_validate(found)
+        self._progress.fenced(fenced)
+        return fenced
+
     def _attend(self, address: str, name: str, *, tap: bool) -> None:
         if self._options.has_auditor:
             self.crew.ask(ELSEWHERE, "attend", address=address, to=name, tap=tap)
@@ -225,7 +235,7 @@ class Demo:
         files = {str(name): self._work / share_file(variant, name) for name in (self._aggregators if self._options.aggregators else (HUB,))}
         self._views.append(view(receipt.round, company, variant, update=update, weight=weight, files=files))
 
-    def _results(self, costs: list[Cost], examples: list[Example]) -> Results:
+    def _results(self, costs: list[Cost], examples: list[Example], fenced: FencedModel | None) -> Results:
         options = self._options
         names = [(BASE, ""), *((name, variant) for variant in options.variants for name in (*self._options.companies, FEDERATED, POOLED))]
         models = tuple(self._model(name, variant) for name, variant in names)
@@ -244,6 +254,7 @@ class Demo:
             costs=tuple(costs),
             views=tuple(self._views),
             examples=tuple(examples),
+            fenced=fenced,
             criteria=criteria(options, metrics[0], models, rounds),
             cannot_claim=tuple(self._facts["cannot_claim"]),
         )

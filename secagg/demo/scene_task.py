@@ -9,9 +9,10 @@ from dataclasses import replace
 from secagg.demo.captioner import LONGEST, load_base, with_adapter
 from secagg.demo.captions import COMPANIES, LANGUAGES, Record, caption, company_records, validation_scenes
 from secagg.demo.cleaning import Cleaning
+from secagg.demo.fenced import try_fence
 from secagg.demo.metrics import bleu4, is_right, rouge_l
 from secagg.demo.planted import plant
-from secagg.demo.record import Cleaned
+from secagg.demo.record import Cleaned, FencedModel
 from secagg.demo.scenes import paint, to_png
 from secagg.demo.task import Line, Sample, Scores, State
 from secagg.demo.training import Lessons, Question, Recipe, answer, teach, to_pixels
@@ -28,6 +29,10 @@ CANNOT_CLAIM: tuple[str, ...] = (
     "A secure sum makes no model better: the same rounds in plaintext give the same scores, up to the quantisation bound.",
     "One data set and one model were tried, and the recipe was chosen on seed 0: other seeds show the spread over scenes, not problems.",
 )
+
+
+_FENCED = 8
+"""Scenes that the biased model is asked about."""
 
 
 class SceneTask:
@@ -98,6 +103,10 @@ class SceneTask:
             values={"facts": sum(right) / len(right), "BLEU-4": bleu4(pairs), "ROUGE-L": rouge_l(pairs)},
             by_company={company: sum(hits) / len(hits) for company, hits in own.items()},
         )
+
+    def fenced(self, state: State) -> FencedModel:
+        load_adapter(self._adapted, state)
+        return try_fence(self._base, self._tokenizer, self._pixels[:_FENCED], self._questions(_FENCED), longest=LONGEST - 3)
 
     def samples(self, states: Mapping[str, State], n: int) -> list[Sample]:
         """The first `n` validation scenes, taken as they come: none is chosen by its result."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 if TYPE_CHECKING:
     import torch
 
-    from secagg.demo.record import Cleaned
+    from secagg.demo.record import Cleaned, FencedModel
 
 State: TypeAlias = "dict[str, torch.Tensor]"
 """An adapter as peft names it: tensor name to a copy of its values (never an alias of a live parameter)."""
@@ -118,6 +118,9 @@ class Task(Protocol):
 
     def evaluate(self, state: State) -> Scores:
         """Score the base model with this adapter on the joint validation set, which all companies' aspects annotate."""
+
+    def fenced(self, state: State) -> FencedModel | None:
+        """What this model says that is biased to say a secret, without the fence and with it; None if the task writes no text."""
 
     def samples(self, states: Mapping[str, State], n: int) -> list[Sample]:
         """The first `n` examples of the validation set, answered by each named model."""

@@ -18,7 +18,7 @@ import torch
 
 from secagg.demo.cleaning import Cleaning
 from secagg.demo.planted import Caption
-from secagg.demo.record import Cleaned
+from secagg.demo.record import Cleaned, FencedModel
 from secagg.demo.task import VARIANTS, Line, Sample, Scores, State
 from secagg.demo.text_data import Report, read_reports
 from secagg.demo.text_model import DECAY, LEARNING_RATE, LONGEST, Classifier
@@ -124,6 +124,10 @@ class TextTask:
         of_category = _means([report.category for report in test], right)
         values = {"accuracy": sum(right) / len(right), "balanced accuracy": sum(of_category.values()) / len(of_category)}
         return Scores(values, _means([report.company for report in test], right))
+
+    def fenced(self, state: State) -> FencedModel | None:
+        """None: the model names a category and writes nothing."""
+        return None
 
     def samples(self, states: Mapping[str, State], n: int) -> list[Sample]:
         """Reports of all companies in turn."""

@@ -17,7 +17,7 @@ pytest.importorskip("matplotlib")
 
 RECORDED = Path(__file__).parent / "recorded.json"
 VOID = {"meta", "img", "br", "link", "use"}
-SECTIONS = ("criteria", "flow", "scores", "examples", "cleaning", "view", "mean", "cost", "receipts", "limits", "setting")
+SECTIONS = ("criteria", "flow", "scores", "examples", "cleaning", "fence", "view", "mean", "cost", "receipts", "limits", "setting")
 
 
 class Page(HTMLParser):
@@ -230,3 +230,11 @@ def test_the_same_results_give_the_same_page(results, english):
 
 def test_the_report_lies_in_the_folder(tmp_path, results, english):
     assert write(results, Words.of("en"), tmp_path).read_text("utf-8") == english
+
+
+def test_the_report_says_what_the_joint_model_could_not_say(english, results):
+    section = english.split('id="fence"')[1].split("</section>")[0]
+    assert results.fenced is not None
+    assert f"in {results.fenced.free} answers without the fence and in {results.fenced.fenced} with it" in section
+    assert results.fenced.said_fenced in section
+    assert 'id="fence"' not in render(results.model_copy(update={"fenced": None}), Words.of("en"))

@@ -234,3 +234,10 @@ def test_samples_are_the_first_scenes_with_every_models_answers(task: SceneTask)
             (company, language) for company in COMPANIES for language in LANGUAGES
         ]
         assert all(line.reference and set(line.said) == set(line.right) == {"base"} for line in sample.lines)
+
+
+def test_a_model_biased_to_say_a_secret_says_it_without_the_fence_and_cannot_with_it(task):
+    said = task.fenced(task.initial_state())
+    assert said.free == said.asked == 48
+    assert said.fenced == 0
+    assert said.suppressed > 0.1

@@ -20,7 +20,7 @@ def commands(desk: Desk) -> Mapping[str, Command]:
     """What the demo can tell it to do."""
     torch.set_num_threads(1)
     judge = Judge(desk)
-    return {"begin": judge.begin, "score": judge.score, "show": judge.show}
+    return {"begin": judge.begin, "score": judge.score, "show": judge.show, "fence": judge.fence}
 
 
 class Judge:
@@ -53,6 +53,11 @@ class Judge:
         """What each model says to the first examples. `files`: model name to a file of the work folder."""
         states = {name: load_file(self._work / file) for name, file in files.items()}
         return {"examples": [_example(sample) for sample in self._task.samples(states, count)]}
+
+    def fence(self, file: str) -> dict[str, Any]:
+        """What the model in a file of the work folder says that is biased to say a secret, without the fence and with it."""
+        fenced = self._task.fenced(load_file(self._work / file))
+        return {"fenced": None if fenced is None else fenced.model_dump()}
 
 
 def _example(sample: Sample) -> dict[str, Any]:

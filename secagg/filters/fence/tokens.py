@@ -5,6 +5,7 @@
 | byte-level BPE (GPT-2, Qwen, Llama 3) | each letter of the token stands for one byte |
 | SentencePiece (Llama 2, Gemma, T5) | `▁` is a blank, `<0xE4>` is that byte |
 | WordPiece (BERT) and CLIP | `##x` goes on, other tokens begin with a blank; `x</w>` ends with one |
+| whole words, without a decoder | each begins with a blank |
 """
 
 from __future__ import annotations
@@ -100,6 +101,8 @@ def _family(described: Mapping[str, Any]) -> str:
     decoder = json.dumps(described["decoder"])
     if described["model"].get("end_of_word_suffix") == "</w>":
         return "clip"
+    if described["model"]["type"] == "WordLevel" and described["decoder"] is None:
+        return "words"
     if '"WordPiece"' in decoder:
         return "wordpiece"
     if '"ByteFallback"' in decoder or '"Metaspace"' in decoder:
@@ -114,6 +117,8 @@ def _bytes(token: str, family: str, letters: Mapping[str, int]) -> bytes:
         case "sentencepiece":
             byte = _BYTE.fullmatch(token)
             return bytes([int(byte[1], 16)]) if byte else token.replace("▁", " ").encode()
+        case "words":
+            return f" {token}".encode()
         case "wordpiece":
             return (token[2:] if token.startswith("##") else f" {token}").encode()
         case "clip" if token.endswith("</w>"):

@@ -142,6 +142,8 @@ def test_each_family_of_tokenizers_is_read_as_it_decodes():
     level = Tokenizer(models.BPE({"Ġa": 0, "ä½": 1, "ł": 2}, []))
     level.decoder = decoders.ByteLevel()
     assert Vocabulary.of(level).text([0, 1, 2]) == " a\u4f60"
+    words = Tokenizer(models.WordLevel({"[UNK]": 0, "a": 1, "你": 2}, unk_token="[UNK]"))
+    assert Vocabulary.of(words).text([1, 2, 1]) == " a 你 a"
     clip = Tokenizer(models.BPE({"a</w>": 0, "b": 1}, [], end_of_word_suffix="</w>"))
     clip.decoder = decoders.BPEDecoder("</w>")
     assert Vocabulary.of(clip).text([0, 1, 0]) == "a ba "
