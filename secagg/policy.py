@@ -14,7 +14,7 @@ class Floors:
 
     Attributes:
         threshold: parties that must answer for the protocol to finish (t); 0 where the protocol has none.
-        colluders: clients assumed to collude with a server (c).
+        colluders: organisations assumed to collude with a server, each with all the clients that it runs (c).
         n_min: smallest set of organisations whose sum may ever be released, at least 3.
         h_min: honest organisations that must be left in that set, at least 2: a lone honest one would be read off the sum.
     """

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from secagg.crypto.stream import sealed_size
 from secagg.errors import ConfigError, InvalidMessage
 from secagg.math.ring import Ring
+from secagg.roster import Roster
 from secagg.round import Round, RoundDescription
 from secagg.types import PartyId
 
@@ -24,7 +27,7 @@ class Params:
         quorum: clients that must sign the set of survivors: t in the complete graph.
         degree: neighbours of each client; all the others in the complete graph.
         run: survivors that any `degree` / 2 consecutive places of the circle must keep; 0 in the complete graph.
-        colluders: clients that are assumed to collude with the server (c).
+        colluders: clients that may act together with the server (c), see `colluding`.
         spots: signatures for the set that a client verifies, drawn by its own coins.
         model, terms: what the ledger compares two sums by.
     """
@@ -56,16 +59,17 @@ class Params:
             raise InvalidMessage(
                 "PW-P1", f"{len(described.servers)} servers and {len(described.inputs)} input models", culprits=[described.coordinator]
             )
-        found, spots = _numbers(described)
-        owners = {member.party: member.organisation for member in opened.roster.members}
+        organisations = organisations_of(opened.roster, described.cohort)
+        colluders = colluding(organisations, described.floors.colluders)
+        found, spots = _numbers(described, colluders)
         return cls(
             clients=described.cohort,
-            organisations=tuple(owners[name] for name in described.cohort),
+            organisations=organisations,
             server=described.coordinator,
             ring=described.encoding.ring,
             length=described.values + described.encoding.extra,
             floor=described.floors.floor,
-            colluders=described.floors.colluders,
+            colluders=colluders,
             threshold=found.threshold,
             quorum=described.quorum,
             degree=found.degree,
@@ -97,9 +101,23 @@ class Params:
         return len(places) >= least and len({self.organisations[place] for place in places}) >= self.floor
 
 
-def _numbers(described: RoundDescription) -> tuple[Numbers, int]:
+def organisations_of(roster: Roster, clients: Iterable[PartyId]) -> tuple[str, ...]:
+    """Whom each client belongs to. Raises InvalidMessage for one that is not in the roster."""
+    return tuple(roster.member(name).organisation for name in clients)
+
+
+def colluding(organisations: Sequence[str], colluders: int) -> int:
+    """Clients that may act together with the server: those of the `colluders` organisations that have the most, but one honest at least.
+
+    An organisation that cheats does it with every client that it runs, so counting clients alone would let it hold more shares than c.
+    """
+    most = sum(clients for _, clients in Counter(organisations).most_common(colluders))
+    return max(min(most, len(organisations) - 1), colluders)
+
+
+def _numbers(described: RoundDescription, c: int) -> tuple[Numbers, int]:
     """The graph's numbers: complete where the threshold is that of the complete graph, else the computed ones."""
-    n, c, t, q = len(described.cohort), described.floors.colluders, described.floors.threshold, described.quorum
+    n, t, q = len(described.cohort), described.floors.threshold, described.quorum
     blame = [described.coordinator]
     if 2 * t > n + c:
         # > On the complete graph c < t ≤ n, 2t > n + c, and t clients sign the set (PW-P2).

@@ -29,7 +29,7 @@ from .intake import Upload
 from .keys import Pair, Peer, Seeds, Session
 from .messages import Advert, Adverts, Agreement, Complaint, Confirm, Inbox, Masked, Reveal, Shares, Survivors
 from .opening import Rebuilt, Wanted
-from .params import Params
+from .params import Params, colluding, organisations_of
 from .records import Record
 from .server import Server
 
@@ -54,7 +54,8 @@ class Plan:
         rotation: rotate by random signs and Hadamard blocks first, which spends the bits better on uneven updates.
         ring_bits: width of a word on the wire; None takes the narrowest that holds the sum.
         submit_seconds, finish_seconds: time for training and sending, and for each shorter phase.
-        floors: see `secagg.policy.Floors`; `floors.colluders` are the clients that may act together with the server (c).
+        floors: see `secagg.policy.Floors`; the clients of `floors.colluders` organisations may act together with the server. c counts all
+            clients of those that have the most in the round.
         privacy: noise that the sum carries, see `secagg.privacy.PrivacyTerms`; None: the sum is exact.
 
     Guarantees:
@@ -114,9 +115,9 @@ class Plan:
         """Clients sum in step: only the round's own model counts."""
         return 1 if age == 0 else None
 
-    def thresholds(self, cohort: int) -> tuple[int, int]:
-        """Threshold and quorum of a round with so many clients. Raises ConfigError."""
-        colluders = self.floors.colluders
+    def thresholds(self, cohort: int, colluders: int | None = None) -> tuple[int, int]:
+        """Threshold and quorum of a round with so many clients, of whom c collude; `floors.colluders` if not given. Raises ConfigError."""
+        colluders = self.floors.colluders if colluders is None else colluders
         if cohort > COMPLETE and self.threshold is None:
             quorum = cohort - ceil(self.dropout * cohort)
             try:
@@ -135,8 +136,9 @@ class Plan:
 
     def describe(self, terms: Terms, roster: Roster) -> RoundDescription:
         # Of fewer than the floor no sum is ever opened: such a round is described with a threshold that every party refuses (PW-P2).
-        cohort = max(len(cohort_of(self, terms, roster)), self.floors.floor, self.threshold or 0)
-        threshold, quorum = self.thresholds(cohort)
+        clients = cohort_of(self, terms, roster)
+        colluders = colluding(organisations_of(roster, clients), self.floors.colluders)
+        threshold, quorum = self.thresholds(max(len(clients), self.floors.floor, self.threshold or 0), colluders)
         floors = replace(self.floors, threshold=threshold)
         return replace(describe(self, terms, roster, version=VERSION, quorum=None, floors=floors), quorum=quorum)
 

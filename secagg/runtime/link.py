@@ -208,7 +208,9 @@ class Inbound:
     def _refuse(self, seq: int, refused: PeerError, answer: Callable[[bytes], None]) -> None:
         self.refusals += 1
         self._skipping = seq
-        log.warning("a packet is refused: %s", refused)
+        # A round may end before everybody has answered that it waits for: what comes after its end is late, and nobody's fault.
+        late = isinstance(refused, InvalidMessage) and refused.check == "TR-A1"
+        log.log(logging.INFO if late else logging.WARNING, "a packet is refused: %s", refused)
         answer(text_frame(Kind.REFUSE, seq, type(refused).__name__, str(refused)))
         self._advance(answer)
         # > Who sends nothing but bad packets is cut off (TR-T3).
