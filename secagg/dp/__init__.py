@@ -3,6 +3,7 @@
     accountant    ε of noisy steps, by privacy loss distributions, checked against Rényi divergences
     budget        what was spent of one party's data, on disk, with a hard stop at the limit
     local         DP-SGD on the adapter of a peft model, over Opacus: what one party trains says little of any one record
+    audit         what a trained model tells of single examples: exposure, extraction, a lower bound on ε
     distributed   ε of integer noise that parties add before a secure sum: scale, sensitivity, who knows how much of it
 
 Stands beside the protocols: nothing here knows a message or a socket.
