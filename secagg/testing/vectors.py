@@ -16,7 +16,7 @@ from secagg.crypto.sign import SigningKey
 from secagg.envelope import Packet
 from secagg.errors import ConfigError
 from secagg.identity import Identity
-from secagg.payload import Blob
+from secagg.payload import Blob, join
 from secagg.roster import Roster
 from secagg.types import PartyId, Secret
 
@@ -63,10 +63,10 @@ class Vectors:
                 description=bytes.fromhex(raw["description"]),
                 rd=bytes.fromhex(raw["rd"]),
                 values=raw["values"],
-                transcript=tuple(_packet(item) for item in raw["transcript"]),
+                transcript=(transcript := tuple(_packet(item) for item in raw["transcript"])),
                 included=tuple(PartyId(name) for name in raw["included"]),
                 sum=tuple(raw["sum"]),
-                failures=tuple(Failure(item["name"], item["check"], item["after"], _packet(item)) for item in raw["failures"]),
+                failures=tuple(Failure(item["name"], item["check"], item["after"], _packet(item, transcript)) for item in raw["failures"]),
             )
         except (KeyError, ValueError, OSError) as refused:
             raise ConfigError(f"{path}: not a vector file: {refused}") from refused
@@ -74,17 +74,24 @@ class Vectors:
 
 def packet_to_json(packet: Packet) -> dict[str, str]:
     """The form of a packet in a vector file."""
-    from secagg.payload import join
-
     form = {"kind": packet.header.kind, "from": packet.header.sender, "to": packet.header.recipient, "envelope": packet.envelope.hex()}
     if packet.payload is not None:
         form["payload"] = join(packet.payload).hex()
     return form
 
 
-def _packet(item: dict[str, Any]) -> Packet:
-    payload = Blob(bytes.fromhex(item["payload"])) if "payload" in item else None
+def _packet(item: dict[str, Any], transcript: tuple[Packet, ...] = ()) -> Packet:
+    given = item.get("payload")
+    payload = None if given is None else Blob(bytes.fromhex(given) if isinstance(given, str) else _like(given, transcript))
     return Packet.parse(bytes.fromhex(item["envelope"]), payload)
+
+
+def _like(given: dict[str, Any], transcript: tuple[Packet, ...]) -> bytes:
+    """A payload told by another one: that of a packet of the transcript, with other bytes at its start and more at its end."""
+    genuine, starts = transcript[given["like"]].payload, bytes.fromhex(given["starts"])
+    if genuine is None:
+        raise ValueError(f"packet {given['like']} has no payload")
+    return starts + join(genuine)[len(starts) :] + bytes.fromhex(given["ends"])
 
 
 def _identity(name: PartyId, keys: dict[str, str], roster: Roster) -> Identity:
