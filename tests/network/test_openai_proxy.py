@@ -98,6 +98,12 @@ def delta(**fields):
     return event({"index": 0, "finish_reason": None, "delta": fields})
 
 
+def halves(letter):
+    """A mathematical letter as two halves, each in an event of its own."""
+    point = 0x1D41A + ord(letter) - 97 - 0x10000
+    return [chr(0xD800 + (point >> 10)), chr(0xDC00 + (point & 0x3FF))] if letter != " " else [letter]
+
+
 END = event({"index": 0, "finish_reason": "stop", "delta": {}})
 SPLIT = ["pro", "ject ", "fal", "con"]
 CALLS = [{"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "say"}}]}]
@@ -108,6 +114,7 @@ HIDDEN = {
     "refusal": [{"refusal": piece} for piece in SPLIT],
     "escaped arguments": CALLS,
     "old arguments": [{"function_call": {"name": "f", "arguments": piece}} for piece in ('{"a": ["project', '", "falcon"]}')],
+    "halves of letters": [{"content": half} for c in SECRET for half in halves(c)],
     "unknown field": [{"content": "fine", "thoughts": "project falcon"}],
     "number": [{"function_call": {"name": "f", "arguments": '{"phone": 13800138000}'}}],
 }
@@ -130,7 +137,8 @@ def test_no_field_of_a_whole_answer_carries_it(client, server, pieces):
         merge(message, piece)
     if "tool_calls" in message:
         message["tool_calls"] = [message["tool_calls"]]
-    server.canned = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": message}]}
+    body = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": message}]}
+    server.canned = Response(json.dumps(body), media_type="application/json")
     answer = chat(client["redact"]).model_dump()
     assert all(FENCES["redact"].check(readable(text)) == () for _, text in walk(answer["choices"][0])), answer
     assert chat(client["refuse"]).choices[0].finish_reason in ({None, "stop"} if "thoughts" in message else {"content_filter"})
@@ -156,7 +164,8 @@ def merge(whole, piece):
 
 
 def readable(text: str) -> str:
-    """As a program reads arguments."""
+    """As a program reads arguments, and a browser halves of characters."""
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     try:
         return json.dumps(json.loads(text), ensure_ascii=False)
     except ValueError:

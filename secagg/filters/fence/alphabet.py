@@ -20,8 +20,10 @@ BREAK = "#"
 MARK = "█"
 """Stands for what was redacted; in what goes out it counts as a letter that no phrase has, so nothing joins across it."""
 
-_LEET = str.maketrans("013457@$!l", "oieastasii")
-"""`l` goes where 1 and I go: the three look alike (UTS #39)."""
+_LEET = str.maketrans("013457@$!l€£¥ғ", "oieastasiieiyf")
+"""`l` goes where 1 and I go: the three look alike (UTS #39). The last stands for f in texts set in small capitals."""
+_SIGNS = frozenset("@$!€£¥ғ")
+"""Characters that are letters here before they are anything else."""
 _LOOSE = frozenset(" -.·_/()\t,")
 _GAPLESS = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 """Thai, Lao, Myanmar, Khmer, kana, Han: written without gaps between words."""
@@ -42,10 +44,10 @@ class Alphabet(dict[int, str]):
 
 def robust() -> Alphabet:
     """Letters and digits only: what stands between them hides nothing."""
-    canonical = CanonicalMap("han")
+    canonical = CanonicalMap("han", "numerals")
 
     def symbols(character: str) -> str:
-        if character in "@$!":
+        if character in _SIGNS:
             return character.translate(_LEET)
         return "".join(c for c in canonical.char(character) if c.isalnum()).translate(_LEET)
 

@@ -39,6 +39,11 @@ def _role(message: Mapping[str, Any]) -> str:
     return role if role in _ROLES else "assistant"
 
 
+def _joined(text: str) -> str:
+    """Halves of a character (escapes such as "\\ud835\\udc29", sent one by one) put together, as a client does; a half alone is no text."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if any("\ud800" <= c <= "\udfff" for c in text) else text
+
+
 class Clean:
     """Fences texts and tells the monitor; knows whether something was found."""
 
@@ -48,7 +53,7 @@ class Clean:
 
     def text(self, text: str) -> str:
         """Free text."""
-        fenced = self.fence.apply(text, seen=None if self.monitor is None else self.monitor.hit)
+        fenced = self.fence.apply(_joined(text), seen=None if self.monitor is None else self.monitor.hit)
         self.found = self.found or bool(fenced.hits)
         if self.monitor is not None:
             self.monitor.text(len(fenced.hits), refused=bool(fenced.hits) and self.fence.action == "refuse")
@@ -181,6 +186,8 @@ class _Choice:
         self._chat = True
         self._over = False
         self._filters: dict[str, StreamFilter] = {}
+        self._halves: dict[str, str] = {}
+        """The first half of a character whose second has not come."""
         self._calls: dict[int, Json] = {}
         self._old_call: Json = {}
 
@@ -222,7 +229,10 @@ class _Choice:
         if key not in self._filters:
             self._filters[key] = StreamFilter(self._fence, seen=None if self._monitor is None else self._monitor.hit)
         one = self._filters[key]
-        said = one.feed(text)
+        text = self._halves.pop(key, "") + text
+        if "\ud800" <= text[-1:] <= "\udbff":
+            self._halves[key], text = text[-1], text[:-1]
+        said = one.feed(_joined(text))
         self.refused = self.refused or one.refused
         if self._monitor is not None:
             self._monitor.held(one.holding)

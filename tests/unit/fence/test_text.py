@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secagg.errors import ConfigError
-from secagg.filters.fence import Fence, Phrases, Shape
+from secagg.filters.fence import Fence, Phrases, Shape, StreamFilter
 
 FALCON = Fence(Phrases("projects", ("project falcon", "三级片")))
 MARK = "████"
@@ -30,6 +30,10 @@ MARK = "████"
         "project\n\nfalcon",
         "proj🙂ect fal🙂con",
         "ᴘʀᴏᴊᴇᴄᴛ ꜰᴀʟᴄᴏɴ",
+        "project ғalcon",
+        "proj€ct fa£con",
+        "叁级片",
+        "③级片",
         "三·級·片",
         "三 级\u3000片",
     ],
@@ -44,6 +48,18 @@ def test_a_phrase_is_found_in_every_disguise_of_the_robust_policy(disguised):
 @pytest.mark.parametrize("text", ["", "a projection of falcons", "falcon project", "三级跳", "█"])
 def test_harmless_text_is_returned_as_it_came(text):
     assert FALCON.apply(text).text is text
+
+
+@pytest.mark.parametrize(
+    "separator", ["🔥", "❤️", "│", "█", "\ufe0f", "\u034f", "\u00ad", "\u3164", "\u2800", "\U000e0020", "\n|\n", "**", "]["]
+)
+def test_no_separator_hides_a_phrase(separator):
+    assert FALCON.check(separator.join("project falcon"))
+    assert FALCON.check(separator.join("三级片"))
+    stream = StreamFilter(FALCON)
+    said = "".join([*map(stream.feed, f"a {separator.join('project falcon')} b"), stream.flush()])
+    assert FALCON.check(said) == ()
+    assert "████" in said
 
 
 def test_a_word_is_found_between_word_boundaries_only():
