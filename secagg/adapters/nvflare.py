@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from nvflare.apis.client import Client as Site
 from nvflare.apis.controller_spec import Task
-from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
+from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.executor import Executor
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
@@ -27,17 +27,17 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 from safetensors.numpy import load_file, save_file
 
-from secagg.adapters.party import Party, Train
+from secagg.adapters.nvflare_filters import difference
+from secagg.adapters.nvflare_party import BAG, answer_as
 from secagg.adapters.relay import Bags, Relay
 from secagg.errors import ConfigError, SecAggError, SessionAborted
 from secagg.identity import Identity
 from secagg.policy import Policy
-from secagg.runtime.home import Home
 from secagg.runtime.plans import Installed
 from secagg.runtime.result import Result
 
 TASK = "secagg"
-_BAG, _ROUND, _KEPT, _POLL = "bag", "secagg-round", "nvflare.kept", 0.05
+_ROUND, _POLL = "secagg-round", 0.05
 
 
 class SecureFedAvg(Controller):  # type: ignore[misc]  # nvflare is not typed
@@ -123,7 +123,7 @@ class SecureFedAvg(Controller):  # type: ignore[misc]  # nvflare is not typed
             self.log_warning(fl_ctx, f"no site speaks for {', '.join(missing)}")
         for party, bag in bags.items():
             if party in sites:
-                tasks.append(Task(TASK, Shareable({_BAG: bag, _ROUND: self._number}), timeout=max(1, int(seconds))))
+                tasks.append(Task(TASK, Shareable({BAG: bag, _ROUND: self._number}), timeout=max(1, int(seconds))))
                 self.send(tasks[-1], fl_ctx, targets=[sites[party]])
         while any(task.completion_status is None for task in tasks):
             if abort_signal.triggered:
@@ -131,7 +131,7 @@ class SecureFedAvg(Controller):  # type: ignore[misc]  # nvflare is not typed
                 break
             time.sleep(_POLL)
         answers = [one.result for task in tasks for one in task.client_tasks if one.result is not None]
-        return [answer[_BAG] for answer in answers if isinstance(answer.get(_BAG), bytes)]
+        return [answer[BAG] for answer in answers if isinstance(answer.get(BAG), bytes)]
 
     def process_result_of_unknown_task(self, *_: Any, **__: Any) -> None:
         """A site that answers when nobody waits any more: its round is over."""
@@ -164,25 +164,14 @@ class SecureExecutor(Executor):  # type: ignore[misc]  # nvflare is not typed
             return self._train(dict(model), shareable.get(_ROUND, 0), fl_ctx, abort_signal)
 
         try:
-            back = self._answer(fl_ctx.get_identity_name(), shareable[_BAG], train)
+            back = answer_as(fl_ctx.get_identity_name(), self.identity, shareable[BAG], train)
         except (SecAggError, _Failed) as refused:
             # The reason may speak of the data: it stays here.
             self.log_error(fl_ctx, f"out of this round: {refused}")
             return make_reply(ReturnCode.EXECUTION_EXCEPTION)
         reply = make_reply(ReturnCode.OK)
-        reply[_BAG] = back
+        reply[BAG] = back
         return reply
-
-    def _answer(self, site: str, bag: bytes, train: Train) -> bytes:
-        """NVFlare may end this process after each task, so the state lies in the party's own folder; it is sealed there too."""
-        me = Identity.load(self.identity.format(site=site))
-        file = (Home.of(me, None).folder or Path()) / _KEPT
-        with Party(me, file.read_bytes() if file.exists() else b"") as party:
-            back = party.answer(bag, train)
-            part = file.with_suffix(".part")
-            part.write_bytes(party.keep())
-            part.replace(file)
-        return back
 
     def _train(self, model: dict[str, Any], number: int, fl_ctx: FLContext, abort_signal: Signal) -> tuple[Mapping[str, Any], int]:
         asked = DXO(DataKind.WEIGHTS, data={name: value.copy() for name, value in model.items()}).to_shareable()
@@ -191,13 +180,7 @@ class SecureExecutor(Executor):  # type: ignore[misc]  # nvflare is not typed
         if reply.get_return_code() != ReturnCode.OK:
             raise _Failed(f"the training executor answered {reply.get_return_code()}")
         trained = from_shareable(reply)
-        steps = trained.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND, 1)
-        given = {name: np.asarray(value) for name, value in trained.data.items()}
-        if trained.data_kind == DataKind.WEIGHTS:
-            given = {name: (value.astype(np.float64) - model[name]).astype(np.float32) for name, value in given.items()}
-        elif trained.data_kind != DataKind.WEIGHT_DIFF:
-            raise _Failed(f"the training executor answered with {trained.data_kind}; WEIGHTS or WEIGHT_DIFF expected")
-        return {name: value.astype(np.float32) for name, value in given.items()}, int(steps)
+        return difference(trained, model)
 
 
 class _Failed(Exception):

@@ -13,7 +13,7 @@ from secagg.adapters.nvflare import SecureExecutor, SecureFedAvg
 from secagg.lora import adapter_state
 
 
-def main(pki: str, results: str) -> None:
+def make_job(pki: str, results: str) -> FedJob:
     """Three rounds; client-4 fails in the second."""
     first, final = f"{results}/first.safetensors", f"{results}/final.safetensors"
     save_file(adapter_state(task.make_model()), first)
@@ -22,8 +22,9 @@ def main(pki: str, results: str) -> None:
     job.to_server(SecureFedAvg("pairwise", {"clients": len(sites), "clip": 8.0}, f"{pki}/hub", first, rounds=3, save=final))
     for site in sites:
         job.to(SecureExecutor(TaskExecutor(2 if site == "client-4" else 0), pki + "/{site}"), site, tasks=["*"])
-    job.simulator_run(f"{results}/simulator", clients=sites, threads=len(sites))
+    return job
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    sites = [f"client-{number}" for number in range(task.CLIENTS)]
+    make_job(sys.argv[1], sys.argv[2]).simulator_run(f"{sys.argv[2]}/simulator", clients=sites, threads=len(sites))
