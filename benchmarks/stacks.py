@@ -51,7 +51,10 @@ class Weighed(Grid):
         self._grid, self.bytes = grid, 0
 
     def send_and_receive(self, messages: Any, *, timeout: float | None = None) -> Any:
-        replies = list(self._grid.send_and_receive(messages, timeout=timeout))
+        return self._count(self._grid.send_and_receive(messages, timeout=timeout))
+
+    def _count(self, came: Any) -> Any:
+        replies = list(came)
         records = [record for reply in replies if not reply.has_error() for record in reply.content.array_records.values()]
         self.bytes += sum(record.count_bytes() for record in records)
         return replies
@@ -65,8 +68,11 @@ class Weighed(Grid):
 
     def set_run(self, run: Any) -> None: ...
     def create_message(self, *args: Any, **kwargs: Any) -> Any: ...
-    def push_messages(self, messages: Any) -> Any: ...
-    def pull_messages(self, message_ids: Any) -> Any: ...
+    def push_messages(self, messages: Any) -> Any:
+        return self._grid.push_messages(messages)
+
+    def pull_messages(self, message_ids: Any) -> Any:
+        return self._count(self._grid.pull_messages(message_ids))
 
 
 def run(strategies: dict[str, Strategy], mods: list[Any], nodes: int, values: int, rounds: int) -> dict[str, tuple[float, int]]:

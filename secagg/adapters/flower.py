@@ -23,11 +23,13 @@ from flwr.serverapp.strategy import Result as FlowerResult
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
+from secagg.adapters.desk import desk
 from secagg.adapters.flower_grid import HELLO, RECORD, Nodes, bag_of, hello, record_of
 from secagg.adapters.party import Party
 from secagg.adapters.relay import Bags, Relay
 from secagg.errors import ConfigError, SessionAborted
 from secagg.identity import Identity
+from secagg.ledger import Ledger
 from secagg.policy import Policy
 from secagg.roles import Plan
 from secagg.runtime.result import Result
@@ -110,7 +112,12 @@ class SecureStrategy(Strategy):
             return []
         self.last = None
         self._model = _arrays_of(next(iter(asked.values())).content)
-        bags = relay.begin(floats(self._model), list(asked))
+        try:
+            bags = relay.begin(floats(self._model), list(asked))
+        except SessionAborted as aborted:
+            log.warning("round %d does not begin, the model stays: %s", server_round, aborted)
+            self._model = None
+            return []
         return [nodes.message(party, bag, asked.get(party)) for party, bag in bags.items()]
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
@@ -188,30 +195,33 @@ class SecureMod:
             if message.metadata.message_type.partition(".")[0] == MessageType.TRAIN:
                 raise ConfigError("a training message without a secure round: the server has to run SecureStrategy; nothing was sent")
             return call_next(message, context)
-        me = self._identity(context)
+        me, ledger = self._seat(context)
         bag = bag_of(message)
         if bag is None:
             return Message(RecordDict({RECORD: _introduce(me, message, context.node_id)}), reply_to=message)
         kept = cast(bytes, context.state[_KEPT]["kept"]) if _KEPT in context.state else b""
         del message.content[RECORD]
         trainer = _Trainer(message, context, call_next, self._weight)
-        with Party(me, kept, policy=self._policy, base_model=self._base_model) as party:
+        with Party(me, kept, policy=self._policy, base_model=self._base_model, ledger=ledger) as party:
             back = party.answer(bag, trainer.train, model=trainer.model)
             context.state[_KEPT] = ConfigRecord({"kept": party.keep()})
         return Message(RecordDict({RECORD: record_of(back)}), reply_to=message)
 
-    def _identity(self, context: Context) -> Identity:
+    def _seat(self, context: Context) -> tuple[Identity, Ledger | None]:
+        if callable(self._identities):
+            return self._identities(context), None
+        return desk(self._folder(context))
+
+    def _folder(self, context: Context) -> Path:
         given, number = self._identities, context.node_config.get("partition-id")
-        if callable(given):
-            return given(context)
         if (named := context.node_config.get(IDENTITY)) is not None:
-            return Identity.load(Path(str(named)))
+            return Path(str(named))
         # Only in a simulation may the run, which the server's operator configures, say where keys are.
         folder = given if given is not None or number is None else context.run_config.get(PKI)
         if folder is None:
             raise ConfigError(f"no keys for this node: name its identity folder in the node's configuration as {IDENTITY}")
         if (Path(str(folder)) / "roster.pin").exists():
-            return Identity.load(Path(str(folder)))
+            return Path(str(folder))
         if number is None:
             raise ConfigError(f"{folder} is no identity folder, and this node has no {IDENTITY} and no partition-id in its configuration")
         return _by_number(Path(str(folder)), int(number))
@@ -256,17 +266,17 @@ class _Trainer:
         raise ConfigError(f"the reply has no whole number under {self._weight!r}: add it to the metrics, or use SecureMod(weight=None)")
 
 
-def _by_number(folder: Path, number: int) -> Identity:
+def _by_number(folder: Path, number: int) -> Path:
     """Party `number` of a trial folder: the clients by name, then the other servers by name."""
     roles: dict[str, list[Identity]] = {"client": [], "aggregator": [], "keyholder": []}
     found = sorted(path.parent for path in folder.glob("*/roster.pin"))
     if not found:
         raise ConfigError(f"no identity folder in {folder}: make one for each party, for example with `secagg certs trial`")
-    roster = Identity.load(found[0]).roster
+    roster = desk(found[0])[0].roster
     names = [member.party for role in roles for member in roster.with_role(role)]  # type: ignore[arg-type]  # the three above
     if number >= len(names):
         raise ConfigError(f"partition {number}: the roster of {folder} has {len(names)} parties for nodes; simulate no more")
-    return Identity.load(folder / names[number])
+    return folder / names[number]
 
 
 def _arrays_of(content: RecordDict) -> ArrayRecord:

@@ -39,7 +39,7 @@ from secagg.runtime.plans import Installed
 from secagg.runtime.result import Result
 
 TOPIC = "secagg"
-ONE_MESSAGE = ("additive", "ckks")
+ONE_MESSAGE = ("additive",)
 """Protocols whose clients send one message and are not asked again."""
 _OFFER = "secagg.offer"
 
@@ -48,7 +48,7 @@ class SecureAggregator(Aggregator):  # type: ignore[misc]  # nvflare is not type
     """Aggregates by opening one sum, for a workflow that broadcasts `task` and then aggregates.
 
     Args:
-        protocol: `additive`, or another one whose clients send one message.
+        protocol: `additive`, whose clients send one message.
         settings: the arguments of its plan.
         identity: identity folder of the coordinator, absolute.
         beside: identity folders of servers of the plan that run in this process; the others are sites with a `SecureHelper`.
@@ -72,6 +72,7 @@ class SecureAggregator(Aggregator):  # type: ignore[misc]  # nvflare is not type
         self._relay: Relay | None = None
         self._lock = Lock()
         self._round: int | None = None
+        self._begun = False
         self._model: dict[str, Any] = {}
         self._bags: dict[str, bytes] = {}
         self._back: list[bytes] = []
@@ -96,8 +97,9 @@ class SecureAggregator(Aggregator):  # type: ignore[misc]  # nvflare is not type
             back, self._back, self._round = self._back, [], None
         mean: Mapping[str, Any] = {name: np.zeros_like(value) for name, value in self._model.items()}
         try:
-            if self._relay is None:
-                raise SessionAborted("no site took the task of this round")
+            if self._relay is None or not self._begun:
+                raise SessionAborted("it has not begun")
+            self._begun = False
             result = self._relay.finish(back, lambda bags, seconds: self._ask(bags, seconds, fl_ctx))
         except SessionAborted as aborted:
             self.log_warning(fl_ctx, f"the round gave no sum, the model stays: {aborted}")
@@ -126,7 +128,13 @@ class SecureAggregator(Aggregator):  # type: ignore[misc]  # nvflare is not type
         there = {site.name for site in fl_ctx.get_engine().get_clients()}
         roster = self._relay.me.roster
         cohort = [member.party for member in roster.with_role("client") if member.party in there]
-        self._bags = {str(party): bag for party, bag in self._relay.begin(self._model, cohort).items()}
+        try:
+            self._bags = {str(party): bag for party, bag in self._relay.begin(self._model, cohort).items()}
+        except SessionAborted as aborted:
+            self._begun, self._bags = False, {}
+            self.log_warning(fl_ctx, f"the round does not begin: {aborted}")
+        else:
+            self._begun = True
         servers = {party: self._bags.pop(party) for party in list(self._bags) if roster.member(party).role != "client"}  # type: ignore[arg-type]
         self._back += self._ask(servers, 60.0, fl_ctx)  # type: ignore[arg-type]  # names of the roster
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from secagg.adapters.desk import desk
 from secagg.adapters.party import Party, Train
-from secagg.identity import Identity
 from secagg.runtime.home import Home
 
 BAG = "bag"
@@ -25,9 +25,9 @@ _locks: defaultdict[str, Lock] = defaultdict(Lock)
 
 def answer_as(site: str, folder: str, bag: bytes, train: Train | None = None, *, model: Mapping[str, Any] | None = None) -> bytes:
     """The answer of the party whose identity folder is `folder`, where `{site}` stands for the site's name. Raises as `Party.answer`."""
-    me = Identity.load(folder.format(site=site))
+    me, ledger = desk(folder.format(site=site))
     file = (Home.of(me, None).folder or Path()) / _KEPT
-    with _locks[str(file)], Party(me, file.read_bytes() if file.exists() else b"") as party:
+    with _locks[str(file)], Party(me, file.read_bytes() if file.exists() else b"", ledger=ledger) as party:
         back = party.answer(bag, train, model=model)
         part = file.with_suffix(".part")
         part.write_bytes(party.keep())

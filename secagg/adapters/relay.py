@@ -88,6 +88,7 @@ class Relay:
         self._sent: dict[PartyId, int] = {}
         self._delivered: dict[PartyId, int] = {}
         self._now = self._began = 0.0
+        self._begun = False
 
     _task: Task | None
 
@@ -102,14 +103,20 @@ class Relay:
         Raises:
             ConfigError: the cohort or the model does not fit the plan.
             InvalidMessage: a key of the roster is not valid now.
+            SessionAborted: fewer organisations than the floor: such a round would open nothing.
         """
+        self._begun = False
         task = self._publish(model)
         self._now = self._began = time.time()
         self._sent, self._delivered = {}, {}
         clients = tuple(PartyId(name) for name in sorted(cohort))
+        found = len({self.me.roster.member(name).organisation for name in clients})
+        if found < task.floor:
+            raise SessionAborted(f"clients of {found} organisations are there, {task.floor} needed", answered=clients, needed=task.floor)
         description = task.describe(clients, self._patience("submit_seconds"))
         self._queue.extend(self._coordinator.begin(description, task.payload, self._now))
         self._deliver()
+        self._begun = True
         return self._bags()
 
     def finish(self, bags: Iterable[bytes | memoryview], exchange: Exchange) -> Result:
@@ -120,8 +127,9 @@ class Relay:
             InvalidMessage: TR-C7, the sum that came out is not one of as many updates as were agreed on.
         """
         task, coordinator = self._task, self._coordinator
-        if task is None or coordinator.opened is None:
+        if task is None or coordinator.opened is None or not self._begun:
             raise LocalProtocolError("no round has begun: call `begin` first")
+        self._begun = False  # the sum of one round is never taken for that of the next
         self._take(bags)
         while coordinator.open:
             if self._out:

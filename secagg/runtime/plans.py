@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -15,11 +16,17 @@ log = logging.getLogger("secagg.runtime")
 GROUP = "secagg.protocols"
 
 
+@functools.cache
+def installed() -> tuple[EntryPoint, ...]:
+    """What provides protocols. Looked up once: it reads the metadata of every package, longer than a short round takes."""
+    return tuple(entry_points(group=GROUP))
+
+
 class Installed(Mapping[str, type[Plan]]):
     """The installed plan classes by protocol name; each is imported when a round first asks for it."""
 
     def __init__(self, policy: Policy) -> None:
-        allowed = [point for point in entry_points(group=GROUP) if not policy.protocols or point.name in policy.protocols]
+        allowed = [point for point in installed() if not policy.protocols or point.name in policy.protocols]
         self._points: dict[str, EntryPoint] = {point.name: point for point in allowed}
 
     def __getitem__(self, name: str) -> type[Plan]:

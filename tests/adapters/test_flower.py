@@ -15,7 +15,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAdam, FedAvg, FedMedian, FedProx, Krum, Strategy
 
-from protocols import additive, pairwise
+from protocols import additive, ckks, pairwise
 from secagg.adapters.flower import SecureMod, SecureStrategy
 from secagg.adapters.flower_grid import RECORD, Nodes, bag_of
 from secagg.errors import ConfigError
@@ -79,8 +79,13 @@ class Seen(Grid):
 
     def set_run(self, run: Any) -> None: ...
     def create_message(self, *args: Any, **kwargs: Any) -> Any: ...
-    def push_messages(self, messages: Any) -> Any: ...
-    def pull_messages(self, message_ids: Any) -> Any: ...
+    def push_messages(self, messages: Any) -> Any:
+        return self._grid.push_messages(messages)
+
+    def pull_messages(self, message_ids: Any) -> Any:
+        replies = list(self._grid.pull_messages(message_ids))
+        self.replies += replies
+        return replies
 
 
 def simulate(strategies: list[Callable[[], Strategy]], mods: list[Any], nodes: int, gone: tuple[int, int]) -> list[tuple[Any, Any, Seen]]:
@@ -105,7 +110,7 @@ def simulate(strategies: list[Callable[[], Strategy]], mods: list[Any], nodes: i
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("flower") / "pki"
-    make_trial(folder, clients=[f"client-{index}" for index in range(5)], aggregators=["auditor", "leader"])
+    make_trial(folder, clients=[f"client-{index}" for index in range(5)], aggregators=["auditor", "leader"], keyholders=["holder"])
     return folder
 
 
@@ -125,6 +130,7 @@ def in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
 PLANS: dict[str, Plan] = {
     "pairwise": pairwise.Plan(clients=5, clip=8.0, finish_seconds=20),
     "additive": additive.Plan(clients=5, clip=8.0, finish_seconds=20),
+    "ckks": ckks.Plan(clients=5, clip=8.0, finish_seconds=20),
 }
 
 
@@ -140,12 +146,12 @@ def test_every_linear_strategy_ends_where_it_ends_in_the_clear(pki: Path, monkey
         "FedProx": lambda: FedProx(min_train_nodes=5, min_evaluate_nodes=5, proximal_mu=1.0),
     }
     clear = simulate(list(kinds.values()), [], 5, gone)
-    runs = [(name, "pairwise") for name in kinds] + [("FedAvg", "additive")]
+    runs = [(name, "pairwise") for name in kinds] + [("FedAvg", "additive"), ("FedAvg", "ckks")]
 
     def wrapped(name: str, protocol: str) -> Callable[[], Strategy]:
         return lambda: SecureStrategy(kinds[name](), PLANS[protocol], hub)
 
-    secure = simulate([wrapped(*run) for run in runs], [SecureMod(pki)], 7, gone)
+    secure = simulate([wrapped(*run) for run in runs], [SecureMod(pki)], 8, gone)
     assert (len(clear), len(secure)) == (len(kinds), len(runs))
     for (name, protocol), (strategy, result, seen) in zip(runs, secure, strict=True):
         _, plain, _ = clear[list(kinds).index(name)]
@@ -187,7 +193,7 @@ def test_a_node_without_an_identity_says_what_it_lacks(pki: Path, tmp_path: Path
         (tmp_path, {"partition-id": 0}, "no identity folder in"),
         (pki, {}, "no partition-id"),
         (None, {}, "name its identity folder in the node"),
-        (pki, {"partition-id": 7}, "simulate no more"),
+        (pki, {"partition-id": 8}, "simulate no more"),
     ]
     for folder, config, said in cases:
         context = Context(run_id=1, node_id=1, node_config=config, state=RecordDict(), run_config={})
@@ -206,15 +212,20 @@ class Hall(Seen):
     """A grid of two nodes that answer hello as they like."""
 
     def __init__(self, answers: dict[int, Callable[[Message, int], Message]]) -> None:
-        self._answers = answers
+        self._answers, self._asked = answers, list[Message]()
 
     def get_node_ids(self) -> Any:
         return list(self._answers)
 
-    def send_and_receive(self, messages: Any, *, timeout: float | None = None) -> Any:
-        for message in messages:
-            node = message.metadata.dst_node_id
-            yield self._answers[node](message, node)
+    def push_messages(self, messages: Any) -> Any:
+        self._asked = list(messages)
+        for number, message in enumerate(self._asked):
+            message.metadata.__dict__["_message_id"] = str(number)
+        return [message.metadata.message_id for message in self._asked]
+
+    def pull_messages(self, message_ids: Any) -> Any:
+        asked, self._asked = self._asked, []
+        return [self._answers[message.metadata.dst_node_id](message, message.metadata.dst_node_id) for message in asked]
 
 
 @pytest.mark.usefixtures("in_a_run")

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from protocols import additive, pairwise
+from protocols import additive, ckks, pairwise
 from secagg.adapters.bag import open_bag, pack_bag
 from secagg.adapters.party import Party, Train
 from secagg.adapters.relay import Relay
-from secagg.errors import ConfigError, MalformedMessage, SessionAborted
+from secagg.errors import ConfigError, LocalProtocolError, MalformedMessage, SessionAborted
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.roles import Plan
@@ -24,6 +24,7 @@ SHAPE = (8, 16)
 PLANS: dict[str, Plan] = {
     "additive": additive.Plan(clients=5, aggregators=2, clip=4.0, max_weight=512),
     "pairwise": pairwise.Plan(clients=5, clip=4.0, max_weight=512),
+    "ckks": ckks.Plan(clients=5, clip=4.0, max_weight=512),
 }
 WEIGHTS = {f"client-{index}": 32 * (index + 1) for index in range(5)}
 
@@ -32,9 +33,11 @@ class World:
     def __init__(self, protocol: str, *, gone: Mapping[str, int] | None = None) -> None:
         self.plan = PLANS[protocol]
         aggregators = getattr(self.plan, "aggregators", 0)
-        self.parties = consortium(5, aggregators, now=time.time(), entropy=os.urandom)
+        self.parties = consortium(5, aggregators, keyholders=protocol == "ckks", now=time.time(), entropy=os.urandom)
         beside = self.parties.aggregators[:1]
-        nodes: dict[str, Identity] = {one.party: one for one in (*self.parties.clients, *self.parties.aggregators[1:])}
+        nodes: dict[str, Identity] = {
+            one.party: one for one in (*self.parties.clients, *self.parties.aggregators[1:], *self.parties.keyholders)
+        }
         self.gone, self.round = dict(gone or {}), 0
         self.stack = ToyStack(nodes, self.train)
         self.relay = Relay(self.plan, self.parties.coordinator, beside=beside, ledger=Ledger())
@@ -166,3 +169,14 @@ def test_a_stack_that_brings_the_model_itself_carries_it_once() -> None:
         (packet,) = open_bag(party.answer(bags[party.me.party], lambda given: (given, 1), model=other))
     assert packet.header.kind == "round/Abort"
     assert [str(one.error) for one in party.refused if "the model that came with the round" in str(one.error)]
+
+
+def test_a_round_that_does_not_begin_leaves_nothing_to_take_for_its_sum() -> None:
+    world = World("pairwise")
+    model = {"w": np.zeros(SHAPE, np.float32)}
+    assert len(world.run(model).included) == 5
+    with pytest.raises(SessionAborted, match="clients of 2 organisations are there, 3 needed"):
+        world.relay.begin(model, list(WEIGHTS)[:2])
+    with pytest.raises(LocalProtocolError, match="no round has begun"):
+        world.relay.finish([], world.stack.exchange)
+    assert len(world.run(model).included) == 5
