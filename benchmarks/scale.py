@@ -1,9 +1,9 @@
 """How far one machine carries a round: thousands of parties, and one vector longer than memory should hold twice.
 
     python -m benchmarks.scale --clients 1000 --values 1000000      # one whole additive round, every client with keys of its own
-    python -m benchmarks.scale --stream 1000000000                  # encode, mask, add, unmask and decode a vector range by range
+    python -m benchmarks.scale --stream 1000000000                  # three clients' vectors of so many values, a round for each range
 
-Prints wall time, CPU time and the peak of the process's resident memory; checks the mean, or the sum of every range, as it goes.
+Prints wall time, CPU time and the peak of the process's resident memory; checks the mean of every round.
 """
 
 from __future__ import annotations
@@ -20,14 +20,12 @@ import numpy as np
 from protocols import additive
 from secagg.adapters.party import Party
 from secagg.adapters.relay import Relay
-from secagg.crypto.expand import Stream
-from secagg.encode.encoding import Encoding
-from secagg.encode.quantise import Quantiser
 from secagg.ledger import Ledger
 from secagg.testing.consortium import consortium
-from secagg.types import PartyId, Secret
+from secagg.types import PartyId
 
-_RANGE = 1 << 24
+RANGES = 64
+"""Rounds that a long vector is summed in."""
 
 
 def peak() -> float:
@@ -78,28 +76,44 @@ def parties(clients: int, values: int) -> None:
 
 
 def stream(values: int) -> None:
-    """Two clients' masked vectors, added range by range; each range is clipped and decoded for itself, and could lie on another worker.
+    """Three clients' vectors of `values`, range after range: each range is a round of its own, signed, sealed, agreed on and opened.
 
-    It measures the arithmetic that a round is made of, not a round: `Plan` wants the vector whole.
+    A range is clipped for itself, as a scale group is; nobody ever holds more than one range.
     """
-    quantiser = Quantiser(Encoding(max_parties=2, clip=1.0, bits=16), _RANGE, bytes(32))
-    ring, began, spent, worst = quantiser.ring, time.perf_counter(), cpu(), 0.0
-    masks = [Stream(Secret(os.urandom(32))) for _ in range(2)]
-    for start in range(0, values, _RANGE):
-        total, at = np.zeros(quantiser.words, ring.dtype), start // _RANGE * quantiser.words  # no word of a mask is used twice
-        updates = [np.full(_RANGE, 1e-5 * (index + 1 + start // _RANGE % 3), np.float32) for index in range(2)]
-        for update, mask in zip(updates, masks, strict=True):
-            words = quantiser.encode(update, entropy=os.urandom)
-            mask.add_into(words, at, ring=ring)
-            ring.add_into(total, words)
-        for mask in masks:
-            mask.add_into(total, at, ring=ring, sign=-1)
-        decoded = quantiser.decode(total)
-        worst = max(worst, float(np.abs(decoded.mean - (updates[0] + updates[1]) / 2).max()))
-    bound = quantiser.error_bound(2)
-    assert worst <= bound, (worst, bound)
-    print(f"{values} values, streamed: {time.perf_counter() - began:.1f} s wall, {cpu() - spent:.1f} s CPU, peak {peak():.2f} GiB")
-    print(f"largest error {worst:.2e}, bound {bound:.2e}")
+    size = -(-values // RANGES)
+    plan = additive.Plan(clients=3, aggregators=2, clip=1.0, bits=13, max_weight=1)
+    made = consortium(3, 2, now=time.time(), entropy=os.urandom)
+    began, spent, worst, sent = time.perf_counter(), cpu(), 0.0, 0
+    relay = Relay(plan, made.coordinator, beside=made.aggregators, ledger=Ledger(), carry_model=False)
+    model = {"w": np.zeros(size, np.float32)}
+    ledgers = {one.party: Ledger() for one in made.clients}
+    kept: dict[str, bytes] = {}
+    bound = plan.clip / 2**12 + 1e-6  # type: ignore[operator]  # one number
+
+    def value(index: int, part: int) -> float:
+        return float(np.float32(0.2 * (index + 1 + part % 3) / np.sqrt(size)))
+
+    for part in range(RANGES):
+
+        def exchange(bags: Mapping[PartyId, bytes], seconds: float, part: int = part) -> Iterator[bytes]:
+            for index, one in enumerate(made.clients):
+                if one.party in bags:
+                    update = np.full(size, value(index, part), np.float32)
+                    with Party(one, kept.get(one.party, b""), ledger=ledgers[one.party]) as party:
+                        yield party.answer(bags[one.party], lambda _, update=update: ({"w": update}, 1), model=model)
+                        kept[one.party] = party.keep()
+
+        result = relay.aggregate(model, [one.party for one in made.clients], exchange)
+        assert len(result.included) == 3
+        mean = sum(value(index, part) for index in range(3)) / 3
+        worst = max(worst, float(np.abs(result.mean["w"] - mean).max()))
+        assert worst <= bound, (worst, bound)
+        sent += sum(result.bytes_up[one.party] for one in made.clients)
+        if part % 8 == 7:
+            print(f"{(part + 1) * size} values: {time.perf_counter() - began:.0f} s, peak {peak():.2f} GiB", flush=True)
+    total = RANGES * size
+    print(f"3 clients x {total} values in {RANGES} ranges: {time.perf_counter() - began:.1f} s wall, {cpu() - spent:.1f} s CPU", end=", ")
+    print(f"peak {peak():.2f} GiB; {sent / 3 / total:.3f} bytes a value and client up; largest error {worst:.2e}, bound {bound:.2e}")
 
 
 def main() -> None:

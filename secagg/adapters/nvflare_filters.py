@@ -20,11 +20,11 @@ import numpy as np
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
-from nvflare.apis.filter import ContentBlockedException, Filter
+from nvflare.apis.filter import ContentBlockedException, Filter, FilterChainType, FilterContextKey
 from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.apis.shareable import ReservedHeaderKey, Shareable, make_reply
 from nvflare.apis.signal import Signal
 from nvflare.app_common.abstract.aggregator import Aggregator
 from nvflare.app_common.app_constant import AppConstants
@@ -175,6 +175,7 @@ class SecureFilter(Filter, _AtASite):  # type: ignore[misc]
         tasks: the training tasks.
 
     Guarantees: a training task without a secure round is blocked before it is executed, and an answer that holds weights does not leave.
+    Of the answers to other tasks (validation, `submit_model`, …) only metrics leave.
     """
 
     def __init__(self, identity: str, tasks: list[str] | None = None) -> None:
@@ -183,15 +184,17 @@ class SecureFilter(Filter, _AtASite):  # type: ignore[misc]
 
     def add_to_fed_job(self, job: Any, ctx: Any, **kwargs: Any) -> None:
         """One line adds it where it is needed: before the executor, behind it, and for the receipts."""
-        job.add_component(comp_id="secagg", obj=SecureListener(self.identity), ctx=ctx)
+        job.add_component(comp_id="secagg", obj=SecureListener(self.identity, self.tasks), ctx=ctx)
         for kind in (FilterType.TASK_DATA, FilterType.TASK_RESULT):
             job.add_filter(obj=self, filter_type=kind, tasks=self.tasks, ctx=ctx)
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
-        offer = fl_ctx.get_prop(_OFFER)
-        if offer is None:
+        if self.get_prop(FilterContextKey.CHAIN_TYPE) == FilterChainType.TASK_DATA_CHAIN:
             return self._before(shareable, fl_ctx)
+        offer = fl_ctx.get_prop(_OFFER)
         fl_ctx.set_prop(_OFFER, None, private=True, sticky=False)
+        if offer is None:
+            return make_reply(ReturnCode.TASK_DATA_FILTER_ERROR)
         return self._after(shareable, offer[0], offer[1], fl_ctx)
 
     def _before(self, task: Shareable, fl_ctx: FLContext) -> Shareable:
@@ -221,15 +224,24 @@ class SecureFilter(Filter, _AtASite):  # type: ignore[misc]
 
 
 class SecureListener(FLComponent, _AtASite):  # type: ignore[misc]
-    """What `SecureFilter` adds beside itself: receipts come here."""
+    """What `SecureFilter` adds beside itself: receipts come here, and answers to all other tasks are looked at.
 
-    def __init__(self, identity: str) -> None:
+    NVFlare's filters stand before tasks of known names only, and a server may name a task as it likes.
+    """
+
+    def __init__(self, identity: str, tasks: list[str]) -> None:
         super().__init__()
-        self.identity = identity
+        self.identity, self.tasks = identity, tasks
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         if event_type == EventType.START_RUN:
             self.listen(fl_ctx)
+        elif event_type == EventType.AFTER_TASK_EXECUTION and (name := fl_ctx.get_prop(FLContextKey.TASK_NAME)) not in self.tasks:
+            answer = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
+            if not _only_metrics(answer):
+                self.log_error(fl_ctx, f"the answer to task {name!r} stays here: beside secure rounds this site gives metrics only")
+                answer.clear()  # the object that is about to be sent
+                answer.set_return_code(ReturnCode.TASK_RESULT_FILTER_ERROR)
 
 
 class SecureHelper(Executor, _AtASite):  # type: ignore[misc]
@@ -249,6 +261,14 @@ class SecureHelper(Executor, _AtASite):  # type: ignore[misc]
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
         return make_reply(ReturnCode.OK)
+
+
+def _only_metrics(answer: Shareable) -> bool:
+    try:
+        kind = from_shareable(answer).data_kind
+    except ValueError:
+        return not set(answer) - {ReservedHeaderKey.HEADERS}  # a bare return code
+    return kind in (DataKind.METRICS, DataKind.ANALYTIC)
 
 
 def floats(weights: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,14 +42,19 @@ def lines_added(source: str) -> set[int]:
                 for item in node.items
                 if isinstance(item.optional_vars, ast.Name) and _uses(item.context_expr, imported)
             }
-    for node in ast.walk(tree):
-        if (
-            (isinstance(node, ast.Assign | ast.Expr | ast.Return) and _uses(node, names))
-            or (isinstance(node, ast.With) and any(_uses(item, names) for item in node.items))
-            or (isinstance(node, ast.For) and _uses(node.iter, names))
-        ):
-            lines.add(node.lineno)
-    return lines
+    return lines | {node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt) and any(_uses(part, names) for part in _own(node))}
+
+
+def _own(node: ast.stmt) -> list[ast.AST]:
+    """What stands in a statement's own first lines, without the block below it."""
+    match node:
+        case ast.Assign() | ast.Expr() | ast.Return():
+            return [node]
+        case ast.With():
+            return list(node.items)
+        case ast.For():
+            return [node.iter]
+    return []
 
 
 def _uses(node: ast.AST, names: set[str]) -> bool:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,29 +83,66 @@ def test_an_aggregator_takes_no_protocol_whose_clients_are_asked_again() -> None
         SecureAggregator("pairwise", {"clients": 5}, "/nowhere")
 
 
-def test_no_weights_pass_the_filter(tmp_path: Path) -> None:
-    from nvflare.apis.dxo import DXO, DataKind
-    from nvflare.apis.filter import ContentBlockedException
-    from nvflare.apis.fl_constant import ReturnCode
+def guards(task: str) -> tuple[Any, Any, Any]:
+    """A site's filter before the executor and behind it, and the context of one task."""
+    from nvflare.apis.filter import FilterChainType, FilterContextKey
+    from nvflare.apis.fl_constant import FLContextKey
     from nvflare.apis.fl_context import FLContext
-    from nvflare.apis.shareable import make_copy, make_reply
 
     from secagg.adapters.nvflare_filters import SecureFilter
 
+    before, behind, context = SecureFilter("/nowhere"), SecureFilter("/nowhere"), FLContext()
+    before.set_prop(FilterContextKey.CHAIN_TYPE, FilterChainType.TASK_DATA_CHAIN)
+    behind.set_prop(FilterContextKey.CHAIN_TYPE, FilterChainType.TASK_RESULT_CHAIN)
+    context.set_prop(FLContextKey.TASK_NAME, task, private=True, sticky=False)
+    return before, behind, context
+
+
+def test_no_weights_pass_the_filter() -> None:
+    from nvflare.apis.dxo import DXO, DataKind
+    from nvflare.apis.filter import ContentBlockedException
+    from nvflare.apis.fl_constant import ReturnCode
+    from nvflare.apis.shareable import make_copy, make_reply
+
     weights = DXO(DataKind.WEIGHTS, data={"w": np.ones(3, np.float32)}).to_shareable()
-    guard, context = SecureFilter("/nowhere"), FLContext()
+    before, behind, context = guards("train")
     with pytest.raises(ContentBlockedException, match="without a secure round"):
-        guard.process(weights, context)  # a server that asks for training in the clear
+        before.process(weights, context)  # a server that asks for training in the clear
+    assert "DXO" not in behind.process(weights, context)  # and if it were trained all the same
     asked = make_copy(weights)
     asked["bag"] = b"a round"
-    trained = guard.process(asked, context)
-    assert "bag" not in trained
+    assert "bag" not in before.process(asked, context)
     failed = make_reply(ReturnCode.EXECUTION_EXCEPTION)
     failed["weights"] = "of a client that failed"
-    assert "weights" not in guard.process(failed, context)  # a failure says nothing but that
+    assert "weights" not in behind.process(failed, context)  # a failure says nothing but that
     asked["bag"] = b"a round"
-    guard.process(asked, context)
-    answer = guard.process(weights, context)  # without keys no secure answer can be made, and no other one is
+    before.process(asked, context)
+    answer = behind.process(weights, context)  # without keys no secure answer can be made, and no other one is
     assert answer.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
     assert "DXO" in weights
     assert "DXO" not in answer
+
+
+def test_of_other_tasks_only_metrics_leave() -> None:
+    from nvflare.apis.dxo import DXO, DataKind
+    from nvflare.apis.event_type import EventType
+    from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+    from nvflare.apis.shareable import Shareable, make_reply
+
+    from secagg.adapters.nvflare_filters import SecureListener
+
+    *_, context = guards("submit_model")
+
+    def heard(answer: Any, tasks: list[str]) -> Any:
+        context.set_prop(FLContextKey.TASK_RESULT, answer, private=True, sticky=False)
+        SecureListener("/nowhere", tasks).handle_event(EventType.AFTER_TASK_EXECUTION, context)
+        return answer
+
+    for kind in (DataKind.WEIGHTS, DataKind.WEIGHT_DIFF):
+        assert "DXO" in heard(DXO(kind, data={"w": 1}).to_shareable(), ["submit_model"])  # so that what follows says something
+        answer = heard(DXO(kind, data={"w": 1}).to_shareable(), ["train"])
+        assert "DXO" not in answer
+        assert answer.get_return_code() == ReturnCode.TASK_RESULT_FILTER_ERROR
+    assert "w" not in heard(Shareable({"w": "hidden"}), ["train"])
+    assert "DXO" in heard(DXO(DataKind.METRICS, data={"loss": 0.5}).to_shareable(), ["train"])
+    assert heard(make_reply(ReturnCode.TASK_UNKNOWN), ["train"]).get_return_code() == ReturnCode.TASK_UNKNOWN
