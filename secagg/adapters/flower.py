@@ -34,7 +34,7 @@ from secagg.policy import Policy
 from secagg.roles import Plan
 from secagg.runtime.result import Result
 
-log = logging.getLogger("secagg.flower")
+log = logging.getLogger("flwr.secagg")  # shown where Flower shows its own
 
 _ROBUST = ("Bulyan", "FedMedian", "FedTrimmedAvg", "FedXgbBagging", "FedXgbCyclic", "Krum", "MultiKrum", "QFedAvg")
 _COUNTS = tuple(f"DifferentialPrivacy{side}Side{kind}Clipping" for side in ("Client", "Server") for kind in ("Fixed", "Adaptive"))
@@ -129,6 +129,7 @@ class SecureStrategy(Strategy):
             log.warning("round %d gave no sum, the model stays: %s", server_round, aborted)
             return None, None
         self.last = result
+        log.info("secure sum of round %d: %s; weight %d", server_round, ", ".join(result.included), result.weight)
         model, mean = self._model, result.mean
         updated = {name: Array(_moved(array.numpy(), mean[name])) if name in mean else array for name, array in model.items()}
         weight = MetricRecord({getattr(self.inner, "weighted_by_key", "num-examples"): result.weight})

@@ -18,7 +18,7 @@ from secagg.errors import ConfigError, PeerError
 from secagg.roster import Roster
 from secagg.types import PartyId
 
-log = logging.getLogger("secagg.flower")
+log = logging.getLogger("flwr.secagg")  # shown where Flower shows its own
 
 RECORD = "secagg"
 """The record that holds a bag, or asks who is there."""

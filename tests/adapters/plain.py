@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -48,6 +49,11 @@ def plain_loop(rounds: int, there: Callable[[int], list[int]]) -> dict[str, np.n
             weight += len(y)
         current = {name: current[name] + total[name] / weight for name in current}
     return current
+
+
+def sums_in(said: str, mark: str) -> list[list[int]]:
+    """Whose updates are in each round's sum, by what a stack's server said in lines with `mark`."""
+    return [[int(name) for name in re.findall(r"client-(\d)", line)] for line in said.splitlines() if mark in line]
 
 
 def largest_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:

@@ -22,7 +22,7 @@ pytest.importorskip("flwr")
 from protocols import pairwise
 from secagg.pki.trial import make_trial
 from tests.adapters.deployed import make_app, make_certificates
-from tests.adapters.plain import STACKS, bound, largest_difference, plain_loop
+from tests.adapters.plain import STACKS, bound, largest_difference, plain_loop, sums_in
 from tests.repository.source import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
@@ -90,9 +90,11 @@ def test_flwr_run_of_the_guide_ends_where_the_plain_loop_ends(tmp_path: Path) ->
         wait_for(port)
         settings = f'secagg-pki="{tmp_path}/pki" results="{tmp_path}"'
         said = flwr_run(tmp_path, app, env, settings, 200, "--federation-config", "num-supernodes=5 client-resources-num-cpus=1")
-    assert "in the last sum: client-0, client-1, client-2, client-3, client-4" in said, said[-5000:]
+    sums = sums_in(said, "secure sum of round")
+    assert len(sums) == ROUNDS, said[-5000:]
+    assert sums[-1] == [0, 1, 2, 3, 4], said[-9000:]
     first, final = (load_file(tmp_path / f"{name}.safetensors") for name in ("first", "final"))
-    expected = plain_loop(ROUNDS, lambda number: [0, 1, 2, 3, 4])
+    expected = plain_loop(ROUNDS, lambda number: sums[number - 1])
     assert largest_difference(final, expected) <= bound(pairwise.Plan(clients=5, clip=8.0), first, 5, ROUNDS)
 
 
