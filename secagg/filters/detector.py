@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from secagg.filters.finding import Finding, resolve
 from secagg.filters.recogniser import THRESHOLD, Recogniser
 from secagg.filters.recognisers.address import zh_lead
+from secagg.filters.required import digits_in
 from secagg.filters.reserved import reserved_spans
 from secagg.filters.views import View, views
 
 Source = Callable[[str], Iterable[Finding]]
 """An additional source of findings over the original text: the names model, an adapter of another library."""
 
-_DIGIT = re.compile(r"[0-9]")
 _EDGE = " \n,，.。;；:：、-—~·|/*"
 
 
@@ -22,10 +22,8 @@ class Detector:
     """Finds personal values. `sources` add findings of their own; placeholders that a policy left in the text are never findings."""
 
     def __init__(self, recognisers: Sequence[Recogniser], sources: Sequence[Source] = (), threshold: float = THRESHOLD) -> None:
-        groups: dict[str, list[Recogniser]] = {}
-        for recogniser in recognisers:
-            groups.setdefault(recogniser.needs, []).append(recogniser)
-        self._groups = [(_need(needs), tuple(group)) for needs, group in groups.items()]
+        most = max((one.required.digits for one in recognisers), default=0)
+        self._by_digits = [tuple(_Search(one) for one in recognisers if one.required.digits <= digits) for digits in range(most + 1)]
         self._sources, self._threshold = tuple(sources), threshold
 
     def find(self, text: str) -> list[Finding]:
@@ -40,14 +38,26 @@ class Detector:
         return resolve(found)
 
     def _search(self, view: View, text: str) -> Iterable[Finding]:
-        for needed, group in self._groups:
-            if needed is not None and not needed(view.text):
-                continue
-            for recogniser in group:
-                for match in recogniser.compiled().finditer(view.text):
-                    confidence = recogniser.confidence(view.text, match)
+        canonical = view.text
+        characters = set(canonical)
+        for search in self._by_digits[min(digits_in(canonical), len(self._by_digits) - 1)]:
+            for needed in search.sets:
+                if characters.isdisjoint(needed):
+                    break
+            else:
+                for match in search.matches(canonical):
+                    confidence = search.recogniser.confidence(canonical, match)
                     if confidence >= self._threshold:
-                        yield _finding(view, match, recogniser, confidence, text)
+                        yield _finding(view, match, search.recogniser, confidence, text)
+
+
+class _Search:
+    """One recogniser as the inner loop uses it."""
+
+    __slots__ = ("matches", "recogniser", "sets")
+
+    def __init__(self, recogniser: Recogniser) -> None:
+        self.recogniser, self.sets, self.matches = recogniser, recogniser.required.sets, recogniser.compiled.finditer
 
 
 def _finding(view: View, match: re.Match[str], recogniser: Recogniser, confidence: float, text: str) -> Finding:
@@ -71,9 +81,3 @@ def _outside(finding: Finding, taken: list[tuple[int, int]]) -> list[Finding]:
             start, end = (start, first) if before >= behind else (last, end)
     shrunk = (start, end) != (finding.start, finding.end)
     return [] if start >= end or (shrunk and end - start < 6) else [Finding(start, end, finding.entity, finding.confidence, finding.rule)]
-
-
-def _need(needs: str) -> Callable[[str], object] | None:
-    if not needs:
-        return None
-    return _DIGIT.search if needs == "0" else re.compile(f"[{re.escape(needs)}]").search

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
+
+from secagg.filters.required import Required
 
 THRESHOLD = 0.5
 WINDOW = 16
@@ -26,7 +29,7 @@ GAP = SEPARATOR + "{0,3}"
 _NOT_ALNUM = re.compile(r"[^0-9a-z]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recogniser:
     """One shape of one entity. `value` is the group of the pattern that is the value; 0 is the whole match."""
 
@@ -40,25 +43,25 @@ class Recogniser:
     veto: Callable[[str], bool] | None = None
     """Gets the value as it stands in canonical text; True where it cannot be this entity, cue or not."""
     value: int | str = 0
-    needs: str = ""
-    """A cheap test: one of these characters, or `0` for any digit, has to be in the text."""
+    fewest_digits: int = 0
+    """Digits that the text holds at least, where the pattern does not say so itself."""
     name: str = ""
-    _compiled: list[re.Pattern[str]] = field(default_factory=list, compare=False, repr=False)
 
+    @cached_property
+    def required(self) -> Required:
+        """What a text must hold for the pattern to match it."""
+        own = Required.of(self.pattern)
+        return Required(own.sets, max(own.digits, self.fewest_digits))
+
+    @cached_property
     def compiled(self) -> re.Pattern[str]:
         """The pattern, compiled on first use."""
-        if not self._compiled:
-            self._compiled.append(re.compile(self.pattern))
-        return self._compiled[0]
+        return re.compile(self.pattern)
 
+    @cached_property
     def cue(self) -> re.Pattern[str] | None:
         """The cue words, compiled on first use."""
-        if not self.cues:
-            return None
-        self.compiled()
-        if len(self._compiled) == 1:
-            self._compiled.append(re.compile(self.cues))
-        return self._compiled[1]
+        return re.compile(self.cues) if self.cues else None
 
     def confidence(self, text: str, match: re.Match[str]) -> float:
         """What a match in canonical `text` is worth, between 0 and 1."""
@@ -69,7 +72,7 @@ class Recogniser:
         if self.validate is not None:
             checked = self.validate(_NOT_ALNUM.sub("", value))
             score = score if checked is None else checked
-        if self.with_cue > score and (cue := self.cue()) is not None:
+        if self.with_cue > score and (cue := self.cue) is not None:
             start, end = match.span(self.value)
             if cue.search(text, max(0, start - WINDOW), start) or cue.search(text, end, end + BEHIND):
                 score = self.with_cue

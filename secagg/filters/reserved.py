@@ -16,13 +16,20 @@ DOMAIN = "example.invalid"
 
 _SYLLABLES = "|".join(EN_SYLLABLES)
 PLACEHOLDER = re.compile(r"\[[A-Z][A-Z_]{1,30}(?:-[0-9A-F]{8})?\]")
-RESERVED = re.compile(
-    rf"(?<![0-9])100[0-9]{{8}}(?![0-9])|(?<![0-9])000000[0-9]{{11}}[0-9X](?![0-9])|(?<![0-9A-Za-z])u[0-9a-f]{{12}}@example\.invalid(?![0-9A-Za-z])|"
-    rf"{ZH_SURNAME}[{ZH_GIVEN}]{{1,3}}|(?<![A-Za-z])X(?:{_SYLLABLES}){{1,2}}(?: X(?:{_SYLLABLES}){{2}})?(?![A-Za-z])"
+_RESERVED = (
+    ("100", re.compile(r"(?<![0-9])100[0-9]{8}(?![0-9])")),
+    ("000000", re.compile(r"(?<![0-9])000000[0-9]{11}[0-9X](?![0-9])")),
+    (DOMAIN, re.compile(r"(?<![0-9A-Za-z])u[0-9a-f]{12}@example\.invalid(?![0-9A-Za-z])")),
+    (ZH_SURNAME, re.compile(rf"{ZH_SURNAME}[{ZH_GIVEN}]{{1,3}}")),
+    ("X", re.compile(rf"(?<![A-Za-z])X(?:{_SYLLABLES}){{1,2}}(?: X(?:{_SYLLABLES}){{2}})?(?![A-Za-z])")),
 )
+"""What stands in every surrogate of a kind, and the kind."""
 
 
 def reserved_spans(text: str) -> list[tuple[int, int]]:
     """Where placeholders and reserved pseudonyms stand in `text`."""
     spans = [match.span() for match in PLACEHOLDER.finditer(text)] if "[" in text else []
-    return spans + [match.span() for match in RESERVED.finditer(text)]
+    for mark, pattern in _RESERVED:
+        if mark in text:
+            spans += [match.span() for match in pattern.finditer(text)]
+    return spans

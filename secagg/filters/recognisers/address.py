@@ -48,7 +48,7 @@ RECOGNISERS = (
         rf"(?:{_REGION}{_GLUE}){{0,4}}(?:{_PLACE}{_GLUE}){{1,3}}{_HOUSE}{_GLUE}(?:(?:{_PLACE}{_GLUE})?(?:{_HOUSE}|{_ROOM}){_GLUE}){{0,5}}{_BARE_ROOM}?",
         0.8,
         name="zh road or estate",
-        needs="0",
+        fewest_digits=1,
     ),
     Recogniser(
         "ADDRESS",
@@ -58,28 +58,25 @@ RECOGNISERS = (
         with_cue=0.6,
         veto=lambda value: not re.search(r"[0-9]{2}", value),
         name="zh estate and room",
-        needs="0",
+        fewest_digits=2,
     ),
     Recogniser(
         "ADDRESS",
         rf"(?<![0-9a-z]){_N} ?(?:号院|号楼|栋|幢|座|楼|号){_GLUE}(?:{_N} ?单元{_GLUE})?(?:{_N} ?(?:层|楼){_GLUE})?(?:[0-9]{{2,4}} ?(?:室|房|户|号)?)(?![0-9a-z年月日个只米元块人次度])",
         0.7,
         name="zh building and room",
-        needs="0",
     ),
     Recogniser(
         "ADDRESS",
         rf"(?<![0-9a-z]){_N} ?单元{_GLUE}(?:{_N} ?(?:层|楼){_GLUE})?[0-9]{{2,4}} ?(?:室|房|户|号)?(?![0-9a-z])",
         0.65,
         name="zh unit and room",
-        needs="0",
     ),
     Recogniser(
         "ADDRESS",
         rf"(?:(?<![0-9a-z]){_UNIT}[, ]{{1,3}}){{0,3}}(?<![0-9a-z.$#])[0-9]{{1,6}}[a-z]?(?:[-/][0-9]{{1,4}})?,? (?:[nsew]\.? |north |south |east |west )?(?:(?:[0-9]{{1,3}}(?:st|nd|rd|th)|{_WORD}) ){{1,4}}?{_TYPES}(?![a-z])\.?(?: [nsew](?![a-z]))?{_TAIL}",
         0.75,
         name="en street",
-        needs="0",
     ),
     Recogniser(
         "ADDRESS",
@@ -88,6 +85,5 @@ RECOGNISERS = (
         cues=r"address|live|ship|mail|deliver|住",
         with_cue=0.6,
         name="en box",
-        needs="0",
     ),
 )

@@ -30,7 +30,6 @@ RECOGNISERS = (
         with_cue=0.8,
         validate=_card,
         name="card",
-        needs="0",
     ),
     Recogniser(
         "BANK_CARD",
@@ -40,6 +39,5 @@ RECOGNISERS = (
         with_cue=0.8,
         validate=_iban,
         name="iban",
-        needs="0",
     ),
 )

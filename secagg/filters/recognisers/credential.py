@@ -46,7 +46,6 @@ RECOGNISERS = (
         r"-----begin [a-z ]{0,30}private key-----[a-z0-9+/=\s]{0,8000}(?:-----end [a-z ]{0,30}private key-----)?",
         0.99,
         name="private key",
-        needs="-",
     ),
     Recogniser(
         "CREDENTIAL",
@@ -56,7 +55,6 @@ RECOGNISERS = (
         with_cue=0.8,
         validate=lambda value: 0.55 if len(value) >= 32 and entropy(value) > 3.4 else None,
         name="entropy",
-        needs="0",
     ),
-    Recogniser("CREDENTIAL", r"(?<=://)[^\s:@/]{1,64}:(?P<value>[^\s:@/]{3,128})(?=@)", 0.9, value="value", name="in a url", needs="@"),
+    Recogniser("CREDENTIAL", r"(?<=://)[^\s:@/]{1,64}:(?P<value>[^\s:@/]{3,128})(?=@)", 0.9, value="value", name="in a url"),
 )

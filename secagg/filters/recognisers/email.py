@@ -10,13 +10,12 @@ _AT = r"(?: {0,2}[\[({<（【] {0,2}(?:at|@|艾特) {0,2}[\])}>）】] {0,2}| {1
 _DOT = r"(?: {0,2}[\[({<（【] {0,2}(?:dot|\.|点) {0,2}[\])}>）】] {0,2}| {1,2}dot {1,2}| {0,2}点 {0,2}|\.)"
 
 RECOGNISERS = (
-    Recogniser("EMAIL", rf"{_LOCAL} {{0,2}}@ {{0,2}}{_DOTTED}[a-z]{{2,24}}(?![a-z0-9])", 0.95, name="address", needs="@"),
+    Recogniser("EMAIL", rf"{_LOCAL} {{0,2}}@ {{0,2}}{_DOTTED}[a-z]{{2,24}}(?![a-z0-9])", 0.95, name="address"),
     Recogniser(
         "EMAIL",
         rf"{_LOCAL}{_AT}[a-z0-9\-]{{1,63}}(?:{_DOT}[a-z0-9\-]{{1,63}}){{0,2}}{_DOT}(?:com|cn|net|org|edu|gov|io|co|uk|de|info|me|hk|tw|us|fr)(?![a-z0-9])",
         0.8,
         name="spelled out",
-        needs="a艾",
     ),
     Recogniser(
         "EMAIL",
@@ -24,6 +23,5 @@ RECOGNISERS = (
         0.7,
         value="value",
         name="another sign",
-        needs="#&*",
     ),
 )

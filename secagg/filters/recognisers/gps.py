@@ -27,7 +27,6 @@ RECOGNISERS = (
         0.85,
         veto=_out_of_range,
         name="decimal pair",
-        needs="0",
     ),
     Recogniser(
         "GPS",
@@ -35,27 +34,23 @@ RECOGNISERS = (
         0.8,
         veto=_out_of_range,
         name="labelled pair",
-        needs="0",
     ),
     Recogniser(
         "GPS",
         rf"(?<![0-9a-z])(?:[nsew] ?|[东西]经|[南北]纬)?{_DMS} ?(?:[nsew](?![a-z]))?(?:[ ,，、;/和及]{{0,4}}(?:[nsew] ?|[东西]经|[南北]纬)?{_DMS} ?(?:[nsew](?![a-z]))?)?",
         0.8,
         name="degrees, minutes, seconds",
-        needs="0",
     ),
     Recogniser(
         "GPS",
         rf"(?:[东西]经|[南北]纬)[ :：是为约]{{0,3}}(?:{_WORDS}|{_NUMBER} ?[°度]?)(?:[ ,，、;/和及]{{0,4}}(?:[东西]经|[南北]纬)[ :：是为约]{{0,3}}(?:{_WORDS}|{_NUMBER} ?[°度]?))?",
         0.85,
         name="zh words",
-        needs="经纬",
     ),
     Recogniser(
         "GPS",
         rf"[纬经]度[ :：是为约=]{{0,3}}[-+]?{_NUMBER}{_MARK}|(?<![a-z])(?:lat(?:itude)?|lon(?:gitude)?|lng)[ :=]{{1,3}}[-+]?[0-9]{{1,3}}\.[0-9]{{2,10}}{_MARK}",
         0.75,
         name="one coordinate",
-        needs="0",
     ),
 )

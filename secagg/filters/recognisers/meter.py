@@ -29,7 +29,6 @@ RECOGNISERS = tuple(
         value="value",
         veto=_year,
         name=f"{language} {size}",
-        needs="0",
     )
     for language, cue, fewest in (("zh", _ZH, 0), ("en", rf"(?<![a-z]){_EN}", 1))
     for size, value in (("number", _VALUE), ("code", _SHORT))

@@ -24,7 +24,7 @@ def _no_ipv6(value: str) -> bool:
 
 RECOGNISERS = (
     Recogniser(
-        "IP_ADDRESS", rf"(?<![0-9a-z.])(?:[0-9]{{1,3}}{_DOT}){{3}}[0-9]{{1,3}}(?![0-9]|\.[0-9])", 0.8, veto=_no_ipv4, name="v4", needs="0"
+        "IP_ADDRESS", rf"(?<![0-9a-z.])(?:[0-9]{{1,3}}{_DOT}){{3}}[0-9]{{1,3}}(?![0-9]|\.[0-9])", 0.8, veto=_no_ipv4, name="v4"
     ),
     Recogniser(
         "IP_ADDRESS",
@@ -32,13 +32,11 @@ RECOGNISERS = (
         0.8,
         veto=_no_ipv6,
         name="v6",
-        needs=":",
     ),
     Recogniser(
         "MAC_ADDRESS",
         r"(?<![0-9a-z:\-])(?:[0-9a-f]{2}(?: ?[:\-] ?)){5}[0-9a-f]{2}(?![0-9a-z:\-])|(?<![0-9a-z.])[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![0-9a-z.])",
         0.9,
         name="mac",
-        needs=":-.",
     ),
 )

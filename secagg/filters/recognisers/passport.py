@@ -14,7 +14,6 @@ RECOGNISERS = (
         cues=CUES,
         with_cue=0.95,
         name="zh",
-        needs="0",
     ),
     Recogniser(
         "PASSPORT",
@@ -22,6 +21,5 @@ RECOGNISERS = (
         0.85,
         value="value",
         name="named",
-        needs="0",
     ),
 )

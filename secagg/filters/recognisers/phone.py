@@ -16,14 +16,12 @@ RECOGNISERS = (
         rf"(?<![0-9])(?:(?:\+|00)?{GAP}8{GAP}6[)）]?{GAP})?1{GAP}[3-9](?:{GAP}[0-9]){{9}}(?![0-9])",
         0.85,
         name="zh mobile",
-        needs="0",
     ),
     Recogniser(
         "PHONE",
         rf"(?<![0-9.])(?:\+?86{GAP})?[(（]?0(?:10|2[0-9]|[3-9][0-9]{{2}})[)）]?{GAP}[2-9](?:{GAP}[0-9]){{6,7}}(?![0-9]){_EXTENSION}",
         0.7,
         name="zh landline",
-        needs="0",
     ),
     Recogniser(
         "PHONE",
@@ -32,21 +30,18 @@ RECOGNISERS = (
         cues=CUES,
         with_cue=0.8,
         name="zh service",
-        needs="0",
     ),
     Recogniser(
         "PHONE",
         rf"(?<![0-9a-z.])(?:\+?1[ .\-]{{0,2}})?(?:\([2-9][0-9]{{2}}\)[ .\-]{{0,2}}|[2-9][0-9]{{2}}[ .\-]{{1,2}})[2-9][0-9]{{2}}[ .\-]{{1,2}}[0-9]{{4}}(?![0-9]){_EXTENSION}",
         0.75,
         name="nanp",
-        needs="0",
     ),
     Recogniser(
         "PHONE",
         rf"(?<![0-9a-z+])(?:\+|00)[1-9][0-9]{{0,2}}{GAP}(?:\(0?[0-9]{{0,4}}\){GAP})?{digits('6,12')}(?![0-9]){_EXTENSION}",
         0.7,
         name="international",
-        needs="0",
         veto=lambda value: value.startswith("00") and sum(map(str.isdigit, value)) < 11,
     ),
     Recogniser(
@@ -56,6 +51,5 @@ RECOGNISERS = (
         cues=CUES,
         with_cue=0.65,
         name="any with a cue",
-        needs="0",
     ),
 )

@@ -25,14 +25,13 @@ RECOGNISERS = (
         0.9,
         veto=_few_digits,
         name="zh",
-        needs="0",
+        fewest_digits=1,
     ),
     Recogniser(
         "PLATE",
         rf"[{PROVINCES}]{GAP}[0-9]{{6}}[使领]|(?:wj|[a-z]v){GAP}[{PROVINCES}]?{GAP}[0-9][0-9a-z]{{4}}(?![0-9a-z])|使{GAP}[0-9]{{6}}(?![0-9])",
         0.7,
         name="zh special",
-        needs="0",
     ),
     Recogniser(
         "PLATE",
@@ -42,7 +41,6 @@ RECOGNISERS = (
         value="value",
         veto=_word_or_number,
         name="named",
-        needs="0",
     ),
     Recogniser(
         "PLATE",
@@ -51,6 +49,5 @@ RECOGNISERS = (
         cues=CUES + r"|car |truck|van |suv|sedan|driving",
         with_cue=0.65,
         name="en shape",
-        needs="0",
     ),
 )

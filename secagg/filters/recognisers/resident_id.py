@@ -28,7 +28,6 @@ RECOGNISERS = (
         with_cue=0.85,
         validate=_eighteen,
         name="zh 18",
-        needs="0",
     ),
     Recogniser(
         "ID_NUMBER",
@@ -38,7 +37,6 @@ RECOGNISERS = (
         with_cue=0.8,
         validate=_fifteen,
         name="zh 15",
-        needs="0",
     ),
     Recogniser(
         "ID_NUMBER",
@@ -48,14 +46,12 @@ RECOGNISERS = (
         with_cue=0.8,
         validate=lambda number: 0.7 if taiwan_id(number) else None,
         name="taiwan",
-        needs="0",
     ),
     Recogniser(
         "ID_NUMBER",
         r"(?<![0-9a-z])[a-z]{1,2}[0-9]{6} ?[(（][0-9a][)）]",
         0.75,
         name="hong kong",
-        needs="0",
     ),
     Recogniser(
         "SOCIAL_SECURITY",
@@ -65,7 +61,6 @@ RECOGNISERS = (
         with_cue=0.9,
         validate=lambda number: 0.7 if social_security(number) else 0.3,
         name="ssn",
-        needs="0",
     ),
     Recogniser(
         "SOCIAL_SECURITY",
@@ -74,7 +69,6 @@ RECOGNISERS = (
         cues=_SSN_CUES,
         with_cue=0.85,
         name="ssn with a cue",
-        needs="0",
     ),
     Recogniser(
         "ID_NUMBER",
@@ -82,6 +76,5 @@ RECOGNISERS = (
         0.8,
         value="value",
         name="named",
-        needs="0",
     ),
 )

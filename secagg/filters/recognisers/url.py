@@ -18,6 +18,5 @@ RECOGNISERS = (
         0.85,
         veto=lambda value: _PERSONAL.search(value) is None,
         name="personal",
-        needs="/.",
     ),
 )

@@ -19,16 +19,15 @@ _MIXED = r"(?P<value>(?<![a-z0-9])(?=[a-z_.\-]{0,24}[0-9])[a-z0-9](?:[a-z0-9]|[_
 _WORD = r"(?P<value>(?<![a-z0-9])[a-z][a-z0-9]{1,20}(?:[_.][a-z0-9]{1,20}){1,3})(?![a-z0-9])"
 
 RECOGNISERS = (
-    Recogniser("USER_ID", rf"{_CUE}{_MIXED}", 0.75, value="value", name="named", needs="0"),
-    Recogniser("USER_ID", rf"{_CUE}{_WORD}", 0.6, value="value", name="named word", needs="_."),
+    Recogniser("USER_ID", rf"{_CUE}{_MIXED}", 0.75, value="value", name="named"),
+    Recogniser("USER_ID", rf"{_CUE}{_WORD}", 0.6, value="value", name="named word"),
     Recogniser(
         "USER_ID",
         r"(?<![a-z0-9])(?:uid|usr|user|u|emp|cust|mbr|member|wxid)[_\-#:]{1,2}(?=[a-z]{0,12}[0-9])[a-z0-9]{4,32}(?![a-z0-9])",
         0.7,
         name="prefix",
-        needs="0",
     ),
     Recogniser(
-        "USER_ID", r"(?<![a-z0-9._%+\-@])@(?=[a-z._]{0,20}[0-9_])[a-z][a-z0-9_.]{2,30}[a-z0-9](?![a-z0-9@])", 0.55, name="handle", needs="@"
+        "USER_ID", r"(?<![a-z0-9._%+\-@])@(?=[a-z._]{0,20}[0-9_])[a-z][a-z0-9_.]{2,30}[a-z0-9](?![a-z0-9@])", 0.55, name="handle"
     ),
 )
