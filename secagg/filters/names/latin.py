@@ -52,10 +52,11 @@ def features(tokens: list[str], known: dict[str, str]) -> list[list[str]]:
     shapes = [_shape(token) for token in tokens]
     kinds = [_look_up(word, known) for word in words]
     size = len(tokens)
+    style = _style(shapes)
     rows = []
     for index in range(size):
         word, shape, kind = words[index], shapes[index], kinds[index]
-        row = ["s" + shape, "k" + kind, "sk" + shape + kind, "e" + word[-3:], "E" + word[-2:]]
+        row = ["s" + shape, "k" + kind, "sk" + shape + kind, "e" + word[-3:], "E" + word[-2:], "t" + style + shape + kind, "i" + word[:3]]
         if shape != "Xx" or "w" in kind or word in _TITLE:
             row.append("w" + word)
         if index:
@@ -64,6 +65,8 @@ def features(tokens: list[str], known: dict[str, str]) -> list[list[str]]:
                 "pk" + kinds[index - 1] + shapes[index - 1],
                 "pc" + shapes[index - 1] + shape + kinds[index - 1] + kind,
             ]
+            if index + 1 < size:
+                row.append("pkn" + kinds[index - 1] + "|" + kind + "|" + kinds[index + 1] + shape + shapes[index + 1])
             if words[index - 1] in _TITLE:
                 row.append("T")
         else:
@@ -77,11 +80,21 @@ def features(tokens: list[str], known: dict[str, str]) -> list[list[str]]:
         else:
             row.append("EOS")
         if index > 1:
-            row.append("qw" + words[index - 2])
+            row += ["qw" + words[index - 2], "qk" + kinds[index - 2] + shapes[index - 2]]
         if index + 2 < size:
-            row.append("mw" + words[index + 2])
+            row += ["mw" + words[index + 2], "mk" + kinds[index + 2] + shapes[index + 2]]
         rows.append(row)
     return rows
+
+
+def _style(shapes: list[str]) -> str:
+    """How a text uses capitals: in a headline or in shouting they say little, where there are none their absence does."""
+    lower, title, upper = (shapes.count(shape) for shape in ("xx", "Xx", "XX"))
+    if not title and not upper:
+        return "s"
+    if upper > lower + title:
+        return "U"
+    return "T" if title > 2 and title > lower else "m"
 
 
 def listed(tokens: list[str], known: dict[str, str]) -> list[tuple[int, int]]:
@@ -124,6 +137,17 @@ def _listed_end(tokens: list[str], index: int, known: dict[str, str]) -> int:
 def is_ordinary(token: str, known: dict[str, str]) -> bool:
     """Whether a token that stands alone is a word before it is a name."""
     return "w" in _look_up(token.lower(), known)
+
+
+def is_given(token: str, known: dict[str, str]) -> bool:
+    """Whether a token in small letters can begin a name: a given name that is no word."""
+    kind = _look_up(token.lower(), known)
+    return "f" in kind.lower() and "w" not in kind and "v" not in kind
+
+
+def is_listed(tokens: list[str], known: dict[str, str]) -> bool:
+    """Whether any of the tokens is a name in a list."""
+    return any(set("fFlL").intersection(_look_up(token.lower().removesuffix("'s"), known)) for token in tokens)
 
 
 def _look_up(word: str, known: dict[str, str]) -> str:

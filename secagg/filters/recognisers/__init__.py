@@ -5,11 +5,13 @@ from __future__ import annotations
 from secagg.filters.recogniser import Recogniser
 from secagg.filters.recognisers import (
     address,
+    address_world,
     bank_card,
     credential,
     email,
     gps,
     meter,
+    national_id,
     network,
     passport,
     phone,
@@ -21,7 +23,23 @@ from secagg.filters.recognisers import (
 
 BUILT_IN: tuple[Recogniser, ...] = tuple(
     recogniser
-    for module in (phone, resident_id, passport, bank_card, email, plate, address, meter, gps, user_id, credential, network, url)
+    for module in (
+        phone,
+        resident_id,
+        national_id,
+        passport,
+        bank_card,
+        email,
+        plate,
+        address,
+        address_world,
+        meter,
+        gps,
+        user_id,
+        credential,
+        network,
+        url,
+    )
     for recogniser in module.RECOGNISERS
 )
 

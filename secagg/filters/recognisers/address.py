@@ -27,12 +27,16 @@ _TYPES = (
     r"(?:street|st|avenue|ave|road|rd|lane|ln|drive|dr|boulevard|blvd|way|court|ct|place|pl|square|sq|terrace|ter|parkway|pkwy|highway|hwy|"
     r"close|crescent|cres|row|walk|hill|gardens|grove|circle|cir|trail|trl|mews|quay|alley|loop|plaza|green|park|view|path|pike|rise|wharf)"
 )
-_UNIT = r"(?:(?:apt|apartment|suite|ste|unit|flat|room|rm|floor|fl|bldg|building|block|tower|house|no)\.? ?#? ?[0-9a-z]{1,5}(?:-[0-9a-z]{1,4})?(?![a-z0-9])|# ?[0-9]{1,5}[a-z]?)"
-_NOT_OF_A_ROAD = (
-    r"(?!(?:the|on|in|an?|of|and|is|are|at|with|to|from|by|for|near|people|along|into|over|across|down|this|that|was|were)(?![a-z]))"
-)
+UNIT = r"(?:(?:apt|apartment|suite|ste|unit|flat|room|rm|floor|fl|bldg|building|block|tower|house|no)\.? ?#? ?[0-9a-z]{1,5}(?:-[0-9a-z]{1,4})?(?![a-z0-9])|# ?[0-9]{1,5}[a-z]?)"
+_NOT_OF_A_ROAD = r"(?!(?:the|on|in|an?|of|and|is|are|at|with|to|from|by|for|near|people|along|into|over|across|down|this|that|was|were|cars?|men|women|days?|weeks?|months?|years?|hours?|minutes?|mins?|times?|feet|ft|inch(?:es)?|miles?|vehicles?|trucks?|persons?|houses?|lanes?)(?![a-z]))"
 _WORD = _NOT_OF_A_ROAD + r"[^\W\d_][^\W_'’]{0,18}(?:['’][a-z]{1,2})?\.?"
-_TAIL = rf"(?:[,\n ]{{1,3}}{_UNIT}){{0,3}}(?:[,\n]{{1,2}} ?{_WORD}(?: {_WORD}){{0,2}}){{0,2}}(?:[,\n ]{{1,3}}[a-z]{{2}}(?![a-z]))?(?:[,\n ]{{1,3}}(?:[0-9]{{5}}(?:-[0-9]{{4}})?|[a-z]{{1,2}}[0-9][0-9a-z]? ?[0-9][a-z]{{2}})(?![0-9a-z]))?"
+LETTERS = r"[^\W\d_]"
+PLAIN = r"(?!(?:the|on|in|an?|of|and|is|are|at|with|from|by|for|people|this|that|was|were|to|it)(?![a-z]))[^\W\d_][^\W_'’]{0,20}(?:['’][^\W_]{1,12})?\.?"
+"""A word that can be part of the name of a street or a town."""
+LINE = r" {0,2}[,\n]{1,2}[ \n>?,\-]{0,5}"
+SEGMENT = rf"(?:{UNIT}|{LETTERS}[^\W\d_.'’]{{0,20}}['’]?(?:[ \-]{LETTERS}[^\W\d_'’]{{0,20}}['’]?s?){{0,3}}(?: \([a-z]{{2,12}}\))?(?: (?:[0-9]{{2,6}}(?:-[0-9]{{3,4}})?|[a-z]{{1,2}}[0-9][0-9a-z]? ?[0-9][a-z]{{2}}))?|[0-9]{{3,6}}(?:[ \-][0-9]{{3,4}})?(?: {LETTERS}{{2,20}})?|[a-z]{{1,2}}[0-9][0-9a-z]? ?[0-9][a-z]{{2}})"
+TAIL = rf"(?:[ ,\n>?]{{1,8}}{UNIT}(?: {PLAIN}){{0,3}}){{0,2}}(?:{LINE}{SEGMENT}(?![0-9a-z])){{0,5}}"
+"""What may follow a street and its number: flats, then towns, states, postal codes and countries behind commas or on lines of their own."""
 
 
 def zh_lead(value: str) -> int:
@@ -40,6 +44,29 @@ def zh_lead(value: str) -> int:
     head = re.split(r"[0-9]", value, maxsplit=1)[0]
     match = _LEAD.match(head)
     return match.end() if match else 0
+
+
+_SMALL_UNIT = re.compile(UNIT, re.IGNORECASE)
+_SMALL_WORDS = re.compile(r"(?: [a-z'’]{1,20}){1,4}[,\n ]{0,3}")
+
+
+def latin_end(value: str) -> int:
+    """How much of the original of a match in Latin script is the address: a part behind a comma or on a line of its own goes on with it if
+    it begins with a capital or a digit, or is a unit. `12 Baker Street, a man walks` ends with the street."""
+    if value.islower():
+        return len(value)
+    end = 0
+    for part in re.finditer(r"[^,\n]*[,\n]?", value):
+        words = part[0].strip(" >?-,\n()")
+        if end and words[:1].islower() and not _SMALL_UNIT.match(words):
+            break
+        end = part.end()
+        if not part[0]:
+            break
+    for unit in _SMALL_UNIT.finditer(value, 0, end):
+        if _SMALL_WORDS.fullmatch(value, unit.end(), end):
+            return unit.end()
+    return end
 
 
 RECOGNISERS = (
@@ -74,7 +101,7 @@ RECOGNISERS = (
     ),
     Recogniser(
         "ADDRESS",
-        rf"(?:(?<![0-9a-z]){_UNIT}[, ]{{1,3}}){{0,3}}(?<![0-9a-z.$#])[0-9]{{1,6}}[a-z]?(?:[-/][0-9]{{1,4}})?,? (?:[nsew]\.? |north |south |east |west )?(?:(?:[0-9]{{1,3}}(?:st|nd|rd|th)|{_WORD}) ){{1,4}}?{_TYPES}(?![a-z])\.?(?: [nsew](?![a-z]))?{_TAIL}",
+        rf"(?:(?<![0-9a-z]){UNIT}[, ]{{1,3}}){{0,3}}(?<![0-9a-z.$#])(?:[0-9]{{1,6}} )?[0-9]{{1,6}}[a-z]?(?:[-/][0-9]{{1,4}})?,? (?:[nsew]\.? |north |south |east |west )?(?:(?:[0-9]{{1,3}}(?:st|nd|rd|th)|{_WORD}) ){{1,4}}?{_TYPES}(?![a-z])\.?(?: [nsew](?![a-z]))?(?:,? [a-z]{{2}}(?= [0-9]{{5}}(?![0-9])) [0-9]{{5}}(?:-[0-9]{{4}})?)?{TAIL}",
         0.75,
         name="en street",
     ),

@@ -9,7 +9,7 @@ CUES = r"银行|卡号|储蓄|借记|信用卡|card|visa|master|credit|debit|账
 
 
 def _card(number: str) -> float | None:
-    if len(set(number)) < 3:
+    if len(set(number)) < 2:
         return 0.0
     if luhn(number):
         return 0.85 if number[0] in "23456" else 0.4
@@ -30,6 +30,13 @@ RECOGNISERS = (
         with_cue=0.8,
         validate=_card,
         name="card",
+    ),
+    Recogniser(
+        "BANK_CARD",
+        rf"(?<![a-z])(?:card|cc|visa|amex|卡号|银行卡)[^0-9a-z\n]{{0,4}}(?:(?:no|number|num|is|ending|号码?|号|是|为)[^0-9a-z\n]{{0,3}}){{0,3}}(?P<value>[0-9](?:{GAP}[0-9]){{11,18}})(?![0-9])",
+        0.8,
+        value="value",
+        name="named",
     ),
     Recogniser(
         "BANK_CARD",

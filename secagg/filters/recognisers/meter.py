@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from secagg.filters.recogniser import GAP, Recogniser
 
 _ZH = (
@@ -17,7 +19,13 @@ _VALUE = rf"(?P<value>[a-z]{{0,6}}(?:{GAP}[a-z]{{1,3}})?{GAP}[0-9](?:{GAP}[a-z]{
 _SHORT = r"(?P<value>[a-z]{1,4}[\-_/]?[0-9]{2,10}(?:[\-_/][0-9a-z]{1,8}){0,3}|[0-9]{3,6}[\-_/][a-z0-9]{1,8})(?![0-9a-z])"
 
 
-def _year(value: str) -> bool:
+_SENTENCE = re.compile(r"(?:at|by|to|is|was|on|in|of|from|and|or|for|s)[ .,:]|[a-z]*[ ,.]*[0-9]{1,2}:[0-9]{2}(?![0-9:])")
+
+
+def _no_number(value: str) -> bool:
+    """A year, a time of day, or a word of the sentence before a number."""
+    if _SENTENCE.match(value.strip()):
+        return True
     return value.strip().isdigit() and len(value.strip()) == 4 and value.strip().startswith(("19", "20"))
 
 
@@ -27,7 +35,7 @@ RECOGNISERS = tuple(
         rf"{cue}{_FILLER}{{{fewest},8}}(?<![0-9a-z]){value}",
         0.8,
         value="value",
-        veto=_year,
+        veto=_no_number,
         name=f"{language} {size}",
     )
     for language, cue, fewest in (("zh", _ZH, 0), ("en", rf"(?<![a-z]){_EN}", 1))

@@ -23,9 +23,7 @@ def _no_ipv6(value: str) -> bool:
 
 
 RECOGNISERS = (
-    Recogniser(
-        "IP_ADDRESS", rf"(?<![0-9a-z.])(?:[0-9]{{1,3}}{_DOT}){{3}}[0-9]{{1,3}}(?![0-9]|\.[0-9])", 0.8, veto=_no_ipv4, name="v4"
-    ),
+    Recogniser("IP_ADDRESS", rf"(?<![0-9a-z.])(?:[0-9]{{1,3}}{_DOT}){{3}}[0-9]{{1,3}}(?![0-9]|\.[0-9])", 0.8, veto=_no_ipv4, name="v4"),
     Recogniser(
         "IP_ADDRESS",
         r"(?<![0-9a-z:.])(?:[0-9a-f]{1,4}:|:){2,8}(?:[0-9a-f]{1,4}|[0-9]{1,3}(?:\.[0-9]{1,3}){3}|:)?(?:%[0-9a-z]{1,12})?(?![0-9a-z:])",

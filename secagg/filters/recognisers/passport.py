@@ -13,6 +13,7 @@ RECOGNISERS = (
         0.55,
         cues=CUES,
         with_cue=0.95,
+        veto=lambda value: any(mark in value for mark in ",/:"),  # a date, a list, a time
         name="zh",
     ),
     Recogniser(

@@ -6,7 +6,7 @@ from secagg.filters.recogniser import GAP, Recogniser, digits
 
 CUES = (
     r"电话|手机|手提|座机|热线|来电|拨打|联系|致电|呼叫|短信|号码|传真|机主|call|phone|mobile|cell|tel|contact|fax|text|dial|whatsapp|"
-    r"reach|ring|sms|number|微信|ph[.:]"
+    r"reach|ring|sms|number|微信|ph[.:]|messages? to|office|registered"
 )
 _EXTENSION = r"(?:[ ,]{0,2}(?:ext\.?|x|转|分机)[ .:]{0,2}[0-9]{1,6}(?![0-9]))?"
 
@@ -30,6 +30,12 @@ RECOGNISERS = (
         cues=CUES,
         with_cue=0.8,
         name="zh service",
+    ),
+    Recogniser(
+        "PHONE",
+        r"(?<![0-9])0[5789]0[ \-][0-9]{4}[ \-][0-9]{4}(?![0-9])|(?<![0-9])01[016-9][ \-][0-9]{3,4}[ \-][0-9]{4}(?![0-9])",
+        0.75,
+        name="japan, korea",
     ),
     Recogniser(
         "PHONE",

@@ -27,7 +27,5 @@ RECOGNISERS = (
         0.7,
         name="prefix",
     ),
-    Recogniser(
-        "USER_ID", r"(?<![a-z0-9._%+\-@])@(?=[a-z._]{0,20}[0-9_])[a-z][a-z0-9_.]{2,30}[a-z0-9](?![a-z0-9@])", 0.55, name="handle"
-    ),
+    Recogniser("USER_ID", r"(?<![a-z0-9._%+\-@])@(?=[a-z._]{0,20}[0-9_])[a-z][a-z0-9_.]{2,30}[a-z0-9](?![a-z0-9@])", 0.55, name="handle"),
 )
