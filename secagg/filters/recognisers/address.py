@@ -35,7 +35,7 @@ PLAIN = r"(?!(?:the|on|in|an?|of|and|is|are|at|with|from|by|for|people|this|that
 """A word that can be part of the name of a street or a town."""
 LINE = r" {0,2}[,\n]{1,2}[ \n>?,\-]{0,5}"
 SEGMENT = rf"(?:{UNIT}|{LETTERS}[^\W\d_.'’]{{0,20}}['’]?(?:[ \-]{LETTERS}[^\W\d_'’]{{0,20}}['’]?s?){{0,3}}(?: \([a-z]{{2,12}}\))?(?: (?:[0-9]{{2,6}}(?:-[0-9]{{3,4}})?|[a-z]{{1,2}}[0-9][0-9a-z]? ?[0-9][a-z]{{2}}))?|[0-9]{{3,6}}(?:[ \-][0-9]{{3,4}})?(?: {LETTERS}{{2,20}})?|[a-z]{{1,2}}[0-9][0-9a-z]? ?[0-9][a-z]{{2}})"
-TAIL = rf"(?:[ ,\n>?]{{1,8}}{UNIT}(?: {PLAIN}){{0,3}}){{0,2}}(?:{LINE}{SEGMENT}(?![0-9a-z])){{0,5}}"
+TAIL = rf"(?:[ ,.\n>?]{{1,8}}{UNIT}(?: {PLAIN}){{0,3}}){{0,2}}(?:{LINE}{SEGMENT}(?![0-9a-z])){{0,5}}"
 """What may follow a street and its number: flats, then towns, states, postal codes and countries behind commas or on lines of their own."""
 
 

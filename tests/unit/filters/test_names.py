@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,62 @@ def test_a_disguised_name_is_found(whole: Sanitizer, text: str) -> None:
 
 def test_a_name_far_into_a_long_text_is_found(whole: Sanitizer) -> None:
     assert "Mary" not in whole.apply("the gas meter is closed. " * 800 + "Mary Johnson closed the valve").text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "come and see us at the game",
+        "I hope he will go and kick the ball",
+        "April and May were wet, and so was Sunday",
+        "Sydney and Paris are far from here",
+        "a guy with a red hat rides a bike",
+    ],
+)
+def test_words_that_are_names_elsewhere_are_words(whole: Sanitizer, text: str) -> None:
+    assert whole.apply(text).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("巡检员程雅琴正在检查燃气表", "程雅琴"),
+        ("网格员洪一诺在劝导商贩", "洪一诺"),
+        ("庞思远站在路边打电话", "庞思远"),
+        ("Inspector Zedrick Quorvane closed the valve", "Zedrick Quorvane"),
+    ],
+)
+def test_names_that_few_have_are_found(whole: Sanitizer, text: str, name: str) -> None:
+    assert whole.apply(text).text == text.replace(name, "[NAME]")
+
+
+HOSTILE = {
+    "capitals": "Mary " * 40_000,
+    "one word": "M" + "a" * 200_000,
+    "surnames": "王" * 100_000,
+    "names": "王建国" * 30_000,
+    "combining flood": "M" + "\u0301" * 200_000 + "ary Smith",
+    "hyphens": "Anna-" * 40_000,
+    "initials": "J. " * 60_000,
+    "apart": "王 " * 60_000,
+    "brackets": "[" * 100_000,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_time_for_names_is_linear_in_hostile_text(whole: Sanitizer, text: str) -> None:
+    def seconds(part: str) -> float:
+        took = []
+        for _ in range(2):  # the better one: a neighbour of this process must not decide
+            began = time.process_time()
+            whole.find(part)
+            took.append(time.process_time() - began)
+        return min(took)
+
+    short, longer = seconds(text[: len(text) // 4]), seconds(text)
+    assert longer < 1.0 or longer < 8 * short, f"{short:.2f} s for a quarter, {longer:.2f} s for all"
+    assert longer < 30
 
 
 def test_the_models_are_small() -> None:
