@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.filters.captions import Labelled, disguised, plain
+from benchmarks.filters.peers import presidio
 from secagg.filters import Policy, Sanitizer
 from secagg.filters.policy import Names
 
@@ -42,17 +43,15 @@ def ours(sanitizer: Sanitizer) -> Spans:
     return lambda text, _: [(finding.start, finding.end) for finding in sanitizer.find(text)]
 
 
-def presidio() -> Spans:
-    from presidio_analyzer import AnalyzerEngine
-
-    engine = AnalyzerEngine()
+def theirs() -> Spans:
+    engine = presidio()
     return lambda text, language: [(one.start, one.end) for one in engine.analyze(text, language="en")]
 
 
 def main() -> None:
     whole, rules = Sanitizer(), Sanitizer(Policy(names=Names(model=False)))
     rows, hidden = plain(101, 200), disguised(102, 60)
-    tools = {"secagg": ours(whole)} | ({"presidio": presidio()} if importlib.util.find_spec("presidio_analyzer") else {})
+    tools = {"secagg": ours(whole)} | ({"presidio": theirs()} if importlib.util.find_spec("presidio_analyzer") else {})
     result: dict[str, Any] = {
         name: {
             "entities": recall(find, rows, lambda row: f"{row.entity} {row.language}"),
