@@ -34,6 +34,7 @@ SUITE = (
     Benchmark("ckks", ("--repeats", "3"), ("--repeats", "9")),
     Benchmark("ckks", ("--part", "processes", "--values", "1e7", "--repeats", "2")),
     Benchmark("threshold", ("--repeats", "3"), ("--repeats", "9")),
+    Benchmark("text", ("--repeats", "3")),
     Benchmark("transport", ("--repeats", "5")),
     Benchmark("rounds", ("--repeats", "5"), ("--repeats", "15")),
     Benchmark("links", ("--repeats", "1"), ("--repeats", "3")),
