@@ -143,7 +143,7 @@ def adaptive(steps: Sequence[Spending], *, limit: float, delta: float) -> float:
     if not summed:
         return _by_renyi(merged, delta, _order(limit, delta)) if merged else 0.0
     order = min(ORDERS, key=lambda one: abs(one - _order(limit, delta)))  # integer noise has integer orders
-    spread = log1p(-1 / order) - (log(delta) + log(order)) / (order - 1)
+    spread: float = log1p(-1 / order) - (log(delta) + log(order)) / (order - 1)
     lost: float = _by_renyi(merged, delta, order) - spread if merged else 0.0
     lost += sum(one.count * one.renyi(order) for one in summed)
     return max(0.0, lost + spread)
