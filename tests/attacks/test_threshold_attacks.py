@@ -235,6 +235,30 @@ def test_two_sets_of_one_attempt_do_not_uncover_the_client_between_them(parties,
         both()
 
 
+def test_two_attempts_from_one_model_do_not_uncover_the_client_between_them(parties, weak: pytest.MonkeyPatch) -> None:
+    def both() -> Vector:
+        kept: dict[PartyId, Ledger] = {}
+        first = Stage(parties, values=VALUES, ledgers=kept).opened_sum()
+        second = Stage(parties, values=VALUES, attempt=2, ledgers=kept)
+        del second.reports[ONE]
+        for name, report in second.reports.items():
+            second.hub.receive(name, report)
+        asked = {item.recipient: item.message for item in second.hub.expire()}
+        told: dict[PartyId, Any] = {name: second.holders[name].receive(HUB, message)[0].message for name, message in asked.items()}
+        for name, share in second.shares(told).items():
+            second.hub.receive(name, told[name])
+            second.hub.receive(name, share)
+        assert second.hub.result is not None
+        return first - second.hub.result.vector
+
+    weak.setattr(Ledger, "release", lambda *_, **__: None)
+    assert (both() == 1000).all(), "two sums of the same updates differ in one of them"
+    weak.undo()
+    with pytest.raises(InvalidMessage) as refused:
+        both()
+    assert refused.value.check == "RD-C10"
+
+
 # --- keys that outlive their attempt ----------------------------------------------------------------------------------------------
 
 

@@ -157,6 +157,11 @@ def test_keys_and_vector_may_come_in_any_order(stage: Stage) -> None:
     assert role.phase == "done"
 
 
+def test_a_client_that_was_restarted_does_not_report_twice(stage: Stage) -> None:
+    with pytest.raises(LocalProtocolError, match="not used twice"):
+        stage.report(ONE, InsecureEntropy("after the crash"))
+
+
 # --- the coordinator takes reports ----------------------------------------------------------------------------------------------
 
 
