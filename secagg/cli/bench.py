@@ -67,11 +67,21 @@ def bench(
 
 
 @app.command("show")
-def show(file: Annotated[Path, typer.Argument(help="Results file.")], as_json: Json = False) -> None:
+def show(
+    file: Annotated[Path, typer.Argument(help="Results file.")],
+    markdown: Annotated[Path | None, typer.Option(help="Also write the tables to this Markdown file.")] = None,
+    as_json: Json = False,
+) -> None:
     """Show a results file again, and write its page again."""
     from secagg.bench.record import load
 
-    _show(begin(as_json), load(file), file)
+    output, results = begin(as_json), load(file)
+    _show(output, results, file)
+    if markdown is not None:
+        from secagg.bench.page import markdown as tables
+
+        markdown.write_text(tables(results), encoding="utf-8")
+        output.say(f"{markdown} has the tables.")
 
 
 @app.command("compare")

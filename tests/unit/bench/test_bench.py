@@ -202,5 +202,8 @@ def test_the_command_measures_and_shows(tmp_path: Path) -> None:
     assert "additive" in done.output
     assert out.with_suffix(".html").exists()
     assert len(load(out).cases) == 2
+    shown = CliRunner().invoke(app, ["bench", "show", str(out), "--markdown", str(tmp_path / "r.md")])
+    assert shown.exit_code == 0, shown.output
+    assert "| 3 | 1e3 |" in (tmp_path / "r.md").read_text()
     wrong = CliRunner().invoke(app, ["bench", "--clients", "three"])
     assert wrong.exit_code == 2
