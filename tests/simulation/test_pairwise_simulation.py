@@ -251,7 +251,15 @@ def check_releases(world: World, seed: int) -> None:
     assert len(opened) <= 1, f"seed {seed}: the sums over {opened} can both be opened"
 
 
-def play(seed: int, worlds: dict[int, World]) -> list[Sum | SessionAborted]:
+class Worlds(dict[int, World]):
+    """One world for each size, made when it is first needed."""
+
+    def __missing__(self, size: int) -> World:
+        self[size] = made = World(size)
+        return made
+
+
+def play(seed: int, worlds: Worlds) -> list[Sum | SessionAborted]:
     """The round of one seed, perhaps tried twice. All that happens in it follows from the seed, whatever was played before."""
     dice = InsecureEntropy(f"pairwise/{seed}")
     world = worlds[dice.choose(SIZES)]
@@ -271,7 +279,7 @@ def play(seed: int, worlds: dict[int, World]) -> list[Sum | SessionAborted]:
 
 def rounds(count: int, first: int = 0) -> tuple[int, int]:
     """Play the rounds of `count` seeds. Gives how many had a sum the first time, and how many were aborted."""
-    worlds = {size: World(size) for size in SIZES}
+    worlds = Worlds()
     sums = sum(isinstance(play(seed, worlds)[0], Sum) for seed in range(first, first + count))
     return sums, count - sums
 
@@ -383,7 +391,7 @@ def test_a_schedule_follows_from_its_seed_alone() -> None:
         return outcome.included if isinstance(outcome, Sum) else (outcome.answered, outcome.needed)
 
     with toy_primitives():
-        together = {size: World(size) for size in SIZES}
+        together = Worlds()
         for seed in range(40):
             after_others = [told(outcome) for outcome in play(seed, together)]
-            assert after_others == [told(outcome) for outcome in play(seed, {size: World(size) for size in SIZES})], seed
+            assert after_others == [told(outcome) for outcome in play(seed, Worlds())], seed
