@@ -21,10 +21,15 @@ SHORT = {
 
 
 def named(page: str) -> list[tuple[str, str]]:
-    """File and name of every test that the page cites; one without a file is in the file before it in the same line."""
-    found = []
+    """File and name of every test that the page cites; one without a file is in the file before it in its line, or the one that its
+    section names."""
+    found, usual = [], ""
     for line in page.splitlines():
-        file = ""
+        if line.startswith("#"):
+            usual = ""
+        elif stated := re.match(r"Tests in `([\w/.]+)` unless another file is named", line):
+            usual = stated[1]
+        file = usual
         for given, name in re.findall(r"`([\w/.]*)::(\w+)`", line):
             file = SHORT.get(given, given) or file
             if name != "test":  # the notation itself
