@@ -11,9 +11,22 @@ address = "hub.example:7070"       serve: what to listen on; others: what to dia
 [policy]                           this party's own floors, see secagg.policy.Policy: it aborts rather than negotiate
 n_min = 3
 
+[policy.privacy]                   what a round must promise about its data, see secagg.privacy.PrivacyFloor
+unit = "organisation"
+epsilon = 1.0
+delta = 1e-6
+
+[budget]                           join only: what such rounds are paid from, see `secagg budget`
+file = "budget.sqlite"
+data = "captions"
+
 [protocol]                         serve only: the name, and what the plan of that name takes
 name = "additive"
 clip = 1.0
+
+[protocol.privacy]                 what its rounds promise, see secagg.privacy.PrivacyTerms
+unit = "organisation"
+mechanism = "skellam"
 
 [training]                         join only: see secagg.cli.training
 callable = "captions:train"
@@ -33,6 +46,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from secagg.config_errors import explain, line_of
 from secagg.errors import ConfigError
 from secagg.policy import Floors, Policy
+from secagg.privacy import PrivacyFloor
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 _FILE_LIMIT = 1 << 20
@@ -70,6 +84,15 @@ class Party(Table):
     state: Located | None = None
 
 
+class PrivacyLimits(Table):
+    """What a round must promise about this party's data, see `secagg.privacy.PrivacyFloor`."""
+
+    unit: Literal["record", "customer", "organisation"]
+    epsilon: float
+    delta: float
+    mechanisms: frozenset[str] = frozenset()
+
+
 class Limits(Table):
     """This party's own limits; the defaults are those of `secagg.policy`."""
 
@@ -82,6 +105,7 @@ class Limits(Table):
     min_bits: int = _POLICY.min_bits
     max_values: int = _POLICY.max_values
     min_servers: int = _POLICY.min_servers
+    privacy: PrivacyLimits | None = None
 
     def policy(self) -> Policy:
         """As the roles take it. Raises ConfigError for floors that protect nobody."""
@@ -93,6 +117,7 @@ class Limits(Table):
             min_bits=self.min_bits,
             max_values=self.max_values,
             min_servers=self.min_servers,
+            privacy=PrivacyFloor(**dict(self.privacy)) if self.privacy is not None else None,
         )
 
 
@@ -202,12 +227,20 @@ class ClientParty(Party):
     aggregator: Located | None = None
 
 
+class BudgetSource(Table):
+    """What rounds with privacy terms are paid from: a ledger that `secagg budget set` made, and the data set in it."""
+
+    file: Located
+    data: Annotated[str, Field(min_length=1)]
+
+
 class ClientSettings(Table):
     """`secagg join FILE`."""
 
     party: ClientParty
     hub: PatientDial
     training: Training
+    budget: BudgetSource | None = None
     policy: Limits = Limits()
     results: Results | None = None
 

@@ -22,12 +22,16 @@ from secagg.bench.record import Kind, Play, Step
 from secagg.cli.plans import find
 from secagg.envelope import Packet
 from secagg.errors import ConfigError
+from secagg.privacy import PrivacyTerms
 from secagg.roles import Plan
 from secagg.simulate import simulate
 from secagg.types import PartyId
 
 BITS, RING, CLIP = 16, 32, 1.0
 """The same encoding for every protocol and every cohort, so that a difference in cost is one of the protocols."""
+
+NOISE = PrivacyTerms(unit="organisation", mechanism="skellam", noise_multiplier=1.0, epsilon=10.0, delta=1e-6)
+"""What the sum of a case with DP carries, in the same encoding."""
 
 _AFTER = "round/Publish"
 """Travels once the sum is open."""
@@ -43,7 +47,9 @@ def plan_of(case: Case) -> Plan:
     else:
         kind = find(case.protocol)
     known = inspect.signature(kind).parameters
-    wanted = {"clients": case.clients, "clip": CLIP, "bits": BITS, "ring_bits": RING, "max_weight": 1}
+    wanted: dict[str, Any] = {"clients": case.clients, "clip": CLIP, "bits": BITS, "ring_bits": RING, "max_weight": 1}
+    if case.dp:
+        wanted["privacy"] = NOISE
     if case.drop:
         wanted["dropout"] = max(0.1, case.gone / case.clients)
     plan: Plan = kind(**{name: value for name, value in wanted.items() if name in known})
@@ -87,7 +93,7 @@ def play(case: Case, *, memory: bool = False) -> Play:
         peak=_peaks(meter),
         included=len(result.included),
         difference=difference,
-        bound=CLIP / plan.encoding.levels,
+        bound=CLIP / plan.encoding.levels * (1 + plan.encoding.noise_tail / len(result.included)),
     )
 
 

@@ -34,6 +34,7 @@ def bench(
     clients: _Numbers = "",
     values: _Numbers = "",
     drops: _Numbers = "",
+    dp: Annotated[bool, typer.Option("--dp", help="Each case once more with distributed noise in the sum.")] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Timed rounds of each case; 0 is none.")] = 3,
     memory: Annotated[bool, typer.Option("--memory/--no-memory", help="Trace memory in one more round of each case.")] = True,
     peers: Annotated[
@@ -48,7 +49,7 @@ def bench(
     from secagg.bench.campaign import Campaign
 
     output = begin(as_json)
-    cases = _cases(full, protocols, clients, values, drops)
+    cases = _cases(full, protocols, clients, values, drops, dp=dp)
     command = shlex.join(["secagg", *sys.argv[1:]])
     campaign = Campaign(cases, repeats, out, command, memory=memory)
     now = {"text": ""}
@@ -121,14 +122,18 @@ def schema() -> None:
     typer.echo(text())
 
 
-def _cases(full: bool, protocols: str, clients: str, values: str, drops: str) -> list[Case]:
+def _cases(full: bool, protocols: str, clients: str, values: str, drops: str, *, dp: bool) -> list[Case]:
     from secagg.bench import case
     from secagg.cli.plans import installed
 
     names = [name.strip() for name in protocols.split(",") if name.strip()] or installed()
     wanted = (case.CLIENTS, case.VALUES, case.DROPS) if full else (case.QUICK_CLIENTS, case.QUICK_VALUES, case.QUICK_DROPS)
     found = case.grid(
-        names, _numbers("--clients", clients, wanted[0]), _numbers("--values", values, wanted[1]), _numbers("--drops", drops, wanted[2]), ()
+        names,
+        _numbers("--clients", clients, wanted[0]),
+        _numbers("--values", values, wanted[1]),
+        _numbers("--drops", drops, wanted[2]),
+        names if dp else (),
     )
     unknown = [name for name in names if name not in installed() and name != case.PLAINTEXT]
     if unknown:

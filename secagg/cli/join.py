@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from secagg.cli.results import ResultFolder
     from secagg.cli.training import Trainer
     from secagg.config import ClientSettings
+    from secagg.dp.accountant import Steps
     from secagg.runtime import Session
 
 
@@ -24,6 +25,8 @@ def join(file: Annotated[Path, typer.Argument(help="TOML file of the client.")],
     from secagg.cli.signals import stoppable
     from secagg.cli.training import Trainer
     from secagg.config import ClientSettings, load
+    from secagg.dp.budget import BudgetLedger, Purse
+    from secagg.errors import ConfigError
     from secagg.identity import Identity
     from secagg.runtime import join as dial
 
@@ -32,6 +35,11 @@ def join(file: Annotated[Path, typer.Argument(help="TOML file of the client.")],
     identity = Identity.load(settings.party.identity)
     aggregator = Identity.load(settings.party.aggregator) if settings.party.aggregator is not None else None
     kept = ResultFolder(settings.results.folder) if settings.results is not None else None
+    purse = None
+    if settings.budget is not None:
+        if not settings.budget.file.exists():
+            raise ConfigError(f"[budget] {settings.budget.file}: no such budget ledger: `secagg budget set` makes one")
+        purse = Purse(BudgetLedger(settings.budget.file), settings.budget.data)
     with out.progress(f"loading {settings.training.callable}"):
         trainer = Trainer(settings.training)
     with (
@@ -45,6 +53,7 @@ def join(file: Annotated[Path, typer.Argument(help="TOML file of the client.")],
             plans=plans.spoken(),
             aggregator=aggregator,
             state=settings.party.state,
+            budget=purse,
         ) as session,
     ):
         out.say(f"{identity.party} joins {settings.hub.address}; Ctrl-C leaves.")
@@ -60,10 +69,18 @@ def _train(out: Output, session: Session, settings: ClientSettings, trainer: Tra
     trained: dict[int, int] = {}
     for model in session.rounds(settings.hub.patience):
         number = session.round
+        terms, state = session.privacy, tensors.as_float32(model)
+        spent: tuple[Steps, ...] = ()
         with out.progress(f"round {number}: training"):
-            change, examples = trainer.train(tensors.as_float32(model), number)
-        session.submit(change, weight=examples)
+            if terms is None or terms.distributed:
+                change, examples = trainer.train(state, number)
+            else:
+                change, examples, spent = trainer.train_privately(state, number, terms)
+        # Under differential privacy every party counts alike: the sum of the weights has no noise in it.
+        session.submit(change, weight=examples if terms is None else 1, spent=spent)
         trained[number] = examples
+        if terms is not None:
+            out.say(f"round {number}: {terms}")
         # The number of examples is said to this party only: what leaves the machine is inside the encoded sum.
         out.say(f"round {number}: trained on {examples} examples, submitted")
         out.record({"round": number, "examples": examples})

@@ -11,6 +11,7 @@ from secagg.config import Protocol
 from secagg.config_errors import line_of, suggestion
 from secagg.errors import ConfigError
 from secagg.policy import Floors
+from secagg.privacy import PrivacyTerms
 from secagg.roles import Plan
 from secagg.roster import Roster
 
@@ -57,10 +58,9 @@ def build(table: Protocol, roster: Roster, path: Path) -> Plan:
             raise ConfigError(f"{_place(path, key)}: [protocol] {key}: unknown key of {table.name}: {suggestion(key, sorted(known))}")
     counted = {"clients": "client", "aggregators": "aggregator", "keyholders": "keyholder"}
     defaults = {name: sum(member.role == role for member in roster.members) for name, role in counted.items()}
-    arguments = {name: count for name, count in defaults.items() if name in known} | {
-        key: _value(key, value) for key, value in given.items()
-    }
+    arguments = {name: count for name, count in defaults.items() if name in known}
     try:
+        arguments |= {key: _value(key, value) for key, value in given.items()}
         return kind(**arguments)
     except (TypeError, ValueError) as refused:  # ConfigError is a ValueError
         key = next((name for name in given if name in str(refused)), "name")
@@ -74,6 +74,8 @@ def _shipped() -> dict[str, EntryPoint]:
 def _value(key: str, value: Any) -> Any:  # noqa: ANN401  # whatever TOML holds
     if key == "floors" and isinstance(value, dict):
         return Floors(**value)
+    if key == "privacy" and isinstance(value, dict):
+        return PrivacyTerms(**value)
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -115,6 +115,7 @@ def _report(out: Output, path: Path, receipt: Receipt, mean: Path | None) -> Non
         ("result", receipt.result.hex() + (f" = {mean}" if mean is not None else "")),
         ("roster", f"{receipt.round.roster.consortium}, epoch {receipt.round.roster.epoch}"),
     ]
+    rows += _privacy(receipt)
     out.table(f"{path}: holds", ["what", "value"], rows)
     out.record(
         {
@@ -129,5 +130,26 @@ def _report(out: Output, path: Path, receipt: Receipt, mean: Path | None) -> Non
             "result": receipt.result.hex(),
             "roster": receipt.round.roster.hash.hex(),
             "mean": mean and str(mean),
+            "privacy": _privacy_record(receipt),
         }
     )
+
+
+def _privacy(receipt: Receipt) -> list[tuple[str, str]]:
+    terms, costs = receipt.round.description.privacy, receipt.costs()
+    if terms is None:
+        return [("privacy", "none: the sum is exact")]
+    rows = [("privacy", str(terms)), ("booked by", ", ".join(one.party for one in receipt.spent) or "nobody")]
+    if costs is not None:
+        rows.append(("ε for the server alone", f"{costs.server:.4g} at δ = {costs.delta:g}"))
+        rows.append((f"ε with {costs.colluders} colluding", f"{costs.colluding:.4g} at δ = {costs.delta:g}"))
+    return rows
+
+
+def _privacy_record(receipt: Receipt) -> dict[str, object] | None:
+    from dataclasses import asdict
+
+    terms, costs = receipt.round.description.privacy, receipt.costs()
+    if terms is None:
+        return None
+    return asdict(terms) | {"booked_by": [one.party for one in receipt.spent], "costs": costs and asdict(costs)}

@@ -19,6 +19,11 @@ min_bits = 4                      # coarsest values
 # max_values = 2147483648         # longest vector that is encoded
 # protocols = ["additive"]        # default: any that is installed
 # tasks = ["captions"]            # default: any
+
+# [policy.privacy]                # a round that promises less about this party's data is refused
+# unit = "organisation"           # record, customer or organisation: the smallest that must be hidden
+# epsilon = 2.0                   # most that one attempt may cost
+# delta = 1e-6
 """
 
 _SERVE = (
@@ -43,7 +48,14 @@ model = "first.safetensors"       # what clients train from in round 1
 name = "additive"                 # the other keys are those of its plan; clients and aggregators follow from the roster
 clip = 1.0                        # L2 bound of an update
 bits = 16                         # precision of one value
-max_weight = 4096                 # largest number of examples of one client
+max_weight = 4096                 # largest number of examples of one client; 1 with [protocol.privacy]
+
+# [protocol.privacy]              # noise that the sums carry; every client holds it against its own policy and budget
+# unit = "organisation"
+# mechanism = "skellam"           # or "discrete-gaussian"; "dp-sgd", with unit and clip, for noise in the training
+# noise_multiplier = 4.0          # standard deviation of the certain honest shares over the clip
+# epsilon = 2.0                   # what one attempt costs at most: the hub proves it before the first round
+# delta = 1e-6
 
 [rounds]
 count = 10
@@ -103,6 +115,10 @@ path = "."                        # where the module is looked for first
 tensors = "numpy"                 # or "torch": the kind that the callable is given
 returns = "state"                 # or "change": what the callable returns
 # base_model = "…"                # SHA-256 of the frozen weights here: a round over others is refused
+
+# [budget]                        # what rounds with privacy terms are paid from; needed with [policy.privacy]
+# file = "budget.sqlite"          # made by `secagg budget set`
+# data = "captions"
 
 [training.options]                # whatever the callable takes
 epochs = 1

@@ -17,6 +17,9 @@ def train(state, round, **options):
 |            | training added to `state` instead                                                                                   |
 | `examples` | an integer from 1 to the plan's `max_weight`: how much this update counts; nobody but this party learns it          |
 
+In a round whose terms ask for a training with noise (`dp-sgd`), the function is called with `privacy`, the `secagg.privacy.PrivacyTerms` of
+the round, and returns `(trained, examples, spent)`: `spent` are the noisy steps that it took, one `secagg.dp.accountant.Steps` or several.
+
 A class is called once with the options, and what it returns once a round with `(state, round)`: a base model is loaded once. If the
 function or the object has an attribute `base_model` (bytes, SHA-256 of its frozen weights), rounds over another base are refused; if it
 has an attribute `layout` (`secagg.lora.adapter_layout(model)`), rounds over an adapter of another configuration are refused too.
@@ -28,15 +31,17 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from secagg.cli import tensors
 from secagg.cli.tensors import State
 from secagg.config import Training
+from secagg.dp.accountant import Steps
 from secagg.encode.layout import Layout
 from secagg.encode.note import in_float32
 from secagg.errors import ConfigError, SecAggError
+from secagg.privacy import PrivacyTerms
 
 
 class TrainingFailed(SecAggError):
@@ -79,6 +84,14 @@ class Trainer:
             ConfigError: an answer of another form.
             TrainingFailed: the callable raised.
         """
+        change, examples, _ = self._train(model, number, None)
+        return change, examples
+
+    def train_privately(self, model: State, number: int, terms: PrivacyTerms) -> tuple[State, int, tuple[Steps, ...]]:
+        """The same under `terms` that ask for noise in the training, and the noisy steps that it took."""
+        return self._train(model, number, terms)
+
+    def _train(self, model: State, number: int, terms: PrivacyTerms | None) -> tuple[State, int, tuple[Steps, ...]]:
         given: Mapping[str, Any] = {name: values.copy() for name, values in model.items()}
         if self.settings.tensors == "torch":
             import torch
@@ -86,19 +99,24 @@ class Trainer:
             given = {name: torch.from_numpy(values) for name, values in given.items()}
         who = self.settings.callable
         try:
-            answer = self._call(given, number, **self._options)
+            answer = self._call(given, number, **self._options, **({} if terms is None else {"privacy": terms}))
         except Exception as raised:
             raise _failed("training raised", raised) from raised
-        if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Mapping)):
-            raise ConfigError(f"{who} must return (state, examples); it returned {type(answer).__name__}")
-        trained, examples = answer
+        parts = 2 if terms is None else 3
+        if not (isinstance(answer, tuple) and len(answer) == parts and isinstance(answer[0], Mapping)):
+            form = "(state, examples)" if terms is None else "(state, examples, spent), because the round asks for a training with noise"
+            raise ConfigError(f"{who} must return {form}; it returned {type(answer).__name__}")
+        trained, examples, *rest = answer
+        spent = tuple(one for given in rest for one in (given if isinstance(given, Sequence) else [given]))
+        if not all(isinstance(one, Steps) for one in spent):
+            raise ConfigError(f"{who} must return its noisy steps as secagg.dp.accountant.Steps")
         if isinstance(examples, bool) or not hasattr(examples, "__index__") or int(examples) < 1:
             raise ConfigError(
                 f"{who} must return a whole number of examples, at least 1; it returned {type(examples).__name__} {examples!r:.40}"
             )
         reference = model if self.settings.returns == "state" else {name: values * 0 for name, values in model.items()}
         try:
-            return tensors.change(trained, reference), int(examples)
+            return tensors.change(trained, reference), int(examples), spent
         except ConfigError as refused:
             raise ConfigError(f"what {who} returned does not fit the model: {refused}") from refused
 

@@ -207,3 +207,9 @@ def test_the_command_measures_and_shows(tmp_path: Path) -> None:
     assert "| 3 | 1e3 |" in (tmp_path / "r.md").read_text()
     wrong = CliRunner().invoke(app, ["bench", "--clients", "three"])
     assert wrong.exit_code == 2
+
+
+@pytest.mark.parametrize("protocol", [PLAINTEXT, "additive", "pairwise"])
+def test_a_case_with_noise_sums_under_noise(protocol):
+    exact, noisy = play(Case(protocol, 5, 2000)), play(Case(protocol, 5, 2000, dp=True))
+    assert exact.difference <= exact.bound < noisy.difference <= noisy.bound

@@ -229,6 +229,7 @@ class PlayedSession:
     submitted: list[tuple[dict[str, Any], int]] = field(default_factory=list)
     missed: tuple[Missed, ...] = (Missed(2, "too late"),)
     failure: BaseException | None = None
+    privacy: None = None
 
     def rounds(self, timeout: float | None = None) -> Iterator[dict[str, Any]]:
         for self.round in (1, 2):
@@ -236,7 +237,8 @@ class PlayedSession:
                 raise self.failure
             yield {name: np.ones_like(values) for name, values in FIRST.items()}
 
-    def submit(self, update: dict[str, Any], *, weight: int) -> None:
+    def submit(self, update: dict[str, Any], *, weight: int, spent: tuple[()]) -> None:
+        assert spent == ()
         self.submitted.append((update, weight))
 
     @property
