@@ -15,6 +15,7 @@ SHORT = {
     "checks": "tests/unit/additive/test_checks.py",
     **{name: f"tests/attacks/test_pairwise_{name}.py" for name in ("views", "replay", "wire")},
     "pairwise": "tests/attacks/test_pairwise_attacks.py",
+    "threshold": "tests/attacks/test_threshold_attacks.py",
     "ckks": "tests/attacks/test_ckks_attacks.py",
     "ckks_views": "tests/attacks/test_ckks_views.py",
 }
