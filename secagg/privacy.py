@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Mechanism = Literal["dp-sgd", "skellam", "discrete-gaussian"]
 
+MOST_NOISE = 1e6
+"""Largest noise multiplier: more is no noise that anybody means, and its square could leave the range of a float."""
+
 _HIDES = {"record": 0, "customer": 1, "organisation": 2}
 _LARGEST_BLOCK = 16
 
@@ -60,6 +63,8 @@ class PrivacyTerms:
             if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value <= 0:
                 raise ConfigError(f"privacy {name}={value!r}: a positive number; without noise and a bound there is no guarantee")
             object.__setattr__(self, name, float(value))
+        if self.noise_multiplier > MOST_NOISE:
+            raise ConfigError(f"privacy noise_multiplier={self.noise_multiplier:g}: at most {MOST_NOISE:g}")
         check_delta_for(self.unit, self.delta)
         if self.distributed and (self.unit != "organisation" or self.clip is not None):
             raise ConfigError(

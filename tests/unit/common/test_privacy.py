@@ -12,6 +12,7 @@ import secagg
 from protocols import additive, ckks, pairwise
 from protocols.ckks import threshold
 from secagg import round as rounds
+from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage, MalformedMessage
 from secagg.policy import Floors, Policy
 from secagg.privacy import PrivacyFloor, PrivacyTerms, certain
@@ -72,6 +73,7 @@ def test_every_protocol_states_terms_and_makes_room_for_the_noise(plan: Any) -> 
         {"noise_multiplier": 0.0},
         {"noise_multiplier": float("nan")},
         {"noise_multiplier": True},
+        {"noise_multiplier": 1e300},
         {"epsilon": -1.0},
         {"delta": 1e-4},
         {"delta": 0.0},
@@ -140,6 +142,14 @@ def test_a_threshold_that_no_protocol_keeps_makes_no_share_smaller(parties: Cons
     floors = Floors(threshold=1000)
     assert certain(floors) == certain(Floors()) == 2
     assert described(parties, floors=floors).noise() == described(parties).noise()
+
+
+@pytest.mark.parametrize(("clip", "value_clip"), [(1e15, 1e-15), (1e-15, 1e-15), (1e15, None)])
+@pytest.mark.parametrize("multiplier", [1e6, 1e-300])
+def test_numbers_at_the_ends_of_their_ranges_are_refused_and_not_a_crash(clip: float, value_clip: float | None, multiplier: float) -> None:
+    wild = Encoding(max_parties=4, clip=clip, value_clip=value_clip, bits=24)
+    with pytest.raises(ConfigError):
+        replace(SHARES, noise_multiplier=multiplier).prove(wild, 1 << 40, Floors())
 
 
 @pytest.mark.check("RD-C13")
