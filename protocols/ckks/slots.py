@@ -26,7 +26,7 @@ from secagg.math.ring import Ring
 from secagg.payload import Blob, Payload, join
 from secagg.roles import Vector
 from secagg.round import RoundDescription
-from secagg.threads import threads
+from secagg.threads import spread, threads
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .cipher import CannotDecrypt
@@ -127,7 +127,7 @@ class Slots:
 
     def encrypt(self, vector: Vector, key: Secret, *, ctx: Context, client: PartyId, entropy: Entropy) -> Report:
         """SEAL takes its randomness from the operating system."""
-        values, numbers, secret, processes = self._as_reals(vector), self.numbers, _secret(key, ctx), self._processes()
+        values, numbers, secret, processes = self._as_rows(vector), self.numbers, _secret(key, ctx), self._processes()
         c0, seeds = (
             ckks.encrypt(values, numbers, secret) if processes == 1 else ckks_workers.encrypt_apart(values, numbers, secret, processes)
         )
@@ -143,7 +143,14 @@ class Slots:
         np.minimum(total, total - prime, out=total)
 
     def as_payload(self, total: Total) -> Payload:
-        return Blob(_squeeze(total, self.set.bits).data.cast("B"))
+        out = np.empty((self.blocks, self.set.degree * self.set.bits // 8), np.uint8)
+
+        def squeeze(rows: range) -> None:
+            part = slice(rows.start, rows.stop)
+            out[part] = _squeeze(total[part], self.set.bits).reshape(len(rows), -1)
+
+        spread(squeeze, self.blocks, least=_LEAST_APART)
+        return Blob(out.data.cast("B"))
 
     def check(self, c0: Payload) -> None:
         self._read(c0)
@@ -159,17 +166,21 @@ class Slots:
         return self.ring.from_signed(grid.astype(np.int64))
 
     def _fits(self, one: Set) -> bool:
-        return self.largest <= 1 << MOST_BITS and _scale_bits(one, self.largest) >= _least_scale_bits(one, self.parties)
+        return self.largest < 1 << MOST_BITS and _scale_bits(one, self.largest) >= _least_scale_bits(one, self.parties)
 
     def _most(self, one: Set) -> float:
-        return min(one.prime / 2 / _FULL / 2.0 ** _least_scale_bits(one, self.parties), 2.0**MOST_BITS)
+        return min(one.prime / 2 / _FULL / 2.0 ** _least_scale_bits(one, self.parties), 2.0**MOST_BITS - 1)
 
     def _processes(self) -> int:
         return max(1, min(threads(), self.blocks // _LEAST_APART))
 
-    def _as_reals(self, vector: Vector) -> NDArray[np.float64]:
-        values = np.zeros(self.blocks * self.set.degree)
-        values[: self.length] = self.ring.center(vector)
+    def _as_rows(self, vector: Vector) -> ckks.Integers:
+        words = self.ring.center(vector)
+        # Beyond it a sum would leave the range that was proved, and beyond 2^31 the words below would wrap.
+        if int(np.abs(words).max()) > self.largest:
+            raise ConfigError(f"ckks: a word of {int(np.abs(words).max())} in a vector whose sums are to stay below {self.largest}")
+        values = np.zeros(self.blocks * self.set.degree, np.int32)
+        values[: self.length] = words
         return values.reshape(self.blocks, self.set.degree)
 
     def _read(self, c0: Payload) -> NDArray[np.uint64]:

@@ -37,6 +37,7 @@ _PREFIX = 97
 """Bytes before the words of c0: parameters' hash, form, sizes, scale, and the header of the array."""
 _SCALE_AT = 57
 
+Integers = NDArray[np.int32]
 Reals = NDArray[np.float64]
 Residues = NDArray[np.uint64]
 Seeds = NDArray[np.uint8]
@@ -51,15 +52,15 @@ class Numbers:
     scale_bits: int
 
 
-def encrypt(values: Reals, numbers: Numbers, key: Secret) -> tuple[Residues, Seeds]:
-    """Encrypt rows of `degree` reals, one ciphertext for each: their c0, and the seeds of their c1."""
+def encrypt(values: Integers, numbers: Numbers, key: Secret) -> tuple[Residues, Seeds]:
+    """Encrypt rows of `degree` whole numbers, one ciphertext for each: their c0, and the seeds of their c1."""
     engine = _engine(numbers.degree, numbers.prime)
     encryptor = engine.seal.Encryptor(engine.context, engine.secret(key))
     c0, seeds = np.empty(values.shape, np.uint64), np.empty((len(values), SEED), np.uint8)
     plain, scale = engine.seal.Plaintext(), 2.0**numbers.scale_bits
     with _File() as file:
         for index, row in enumerate(values):
-            engine.encoder.encode(row.view(np.complex128).tolist(), scale, plain)
+            engine.encoder.encode(row.astype(np.float64).view(np.complex128).tolist(), scale, plain)
             encryptor.encrypt_symmetric(plain).save(file.path)
             c0[index], seeds[index] = engine.take_apart(file)
     return c0, seeds

@@ -21,7 +21,7 @@ from typing import IO
 
 import numpy as np
 
-from secagg.crypto.ckks import KEY, SEED, Numbers, Reals, Residues, Seeds, encrypt
+from secagg.crypto.ckks import KEY, SEED, Integers, Numbers, Residues, Seeds, encrypt
 from secagg.errors import SecAggError
 from secagg.types import Secret
 
@@ -33,7 +33,7 @@ _workers: list[_Worker] = []
 _lock = Lock()
 
 
-def encrypt_apart(values: Reals, numbers: Numbers, key: Secret, processes: int) -> tuple[Residues, Seeds]:
+def encrypt_apart(values: Integers, numbers: Numbers, key: Secret, processes: int) -> tuple[Residues, Seeds]:
     """What `encrypt` does, by so many processes beside this one.
 
     Raises:
@@ -77,7 +77,7 @@ def _started(processes: int) -> list[_Worker]:
 class _Share:
     """The work that several workers share: each takes the next batch when it has room for one."""
 
-    values: Reals
+    values: Integers
     numbers: Numbers
     key: Secret
     batches: Iterator[slice]
@@ -119,7 +119,7 @@ class _Worker:
                 with contextlib.suppress(BrokenPipeError):  # what was not handed over yet
                     pipe.close()
 
-    def _hand_over(self, rows: Reals, numbers: Numbers, key: Secret) -> None:
+    def _hand_over(self, rows: Integers, numbers: Numbers, key: Secret) -> None:
         pipe = self._process.stdin
         assert pipe is not None  # noqa: S101  # it was asked for
         pipe.write(_TASK.pack(numbers.degree, numbers.prime, numbers.scale_bits, len(rows), key.expose()))
@@ -153,12 +153,12 @@ def _serve(source: IO[bytes], sink: IO[bytes]) -> None:
             sink.flush()
 
 
-def _read_task(source: IO[bytes]) -> tuple[Reals, Numbers, Secret] | None:
+def _read_task(source: IO[bytes]) -> tuple[Integers, Numbers, Secret] | None:
     head = source.read(_TASK.size)
     if not head:
         return None
     degree, prime, scale_bits, count, key = _TASK.unpack(head)
-    values = np.empty((count, degree), np.float64)
+    values = np.empty((count, degree), np.int32)
     _fill(source, values.data.cast("B"))
     return values, Numbers(degree, prime, scale_bits), Secret(key)
 

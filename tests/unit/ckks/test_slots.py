@@ -92,6 +92,13 @@ def test_what_a_set_cannot_hold_is_refused_with_one_that_can() -> None:
         ckks.Plan(clients=3, slots="n8192")
 
 
+def test_a_vector_beyond_its_range_is_refused_before_it_wraps() -> None:
+    scheme = Slots(SETS["n4096-q60"], Ring(48), 4, 3, 1 << 30)
+    for value in ((1 << 30) + 1, -(1 << 33)):
+        with pytest.raises(ConfigError, match="are to stay below"):
+            summed(scheme, [scheme.ring.from_signed(np.array([0, value, 1, 2]))])
+
+
 @pytest.mark.sizes
 @pytest.mark.parametrize(("name", "each"), [("n4096-q56", 1.75), ("n4096-q60", 1.875)])
 def test_a_ciphertext_is_less_than_twice_its_floats(name: str, each: float) -> None:
