@@ -4,7 +4,7 @@
 
 Wall time of a round, bytes that reached the server, and the ratio to the run in the clear. Training is nothing here (one addition), so
 that the ratio is the worst that a user can see: with training, compare the seconds that a round takes more. Beside Flower's own SecAgg+,
-which needs its legacy workflow. NVFlare's homomorphic encryption does not run in its simulator.
+which needs its legacy workflow. NVFlare's homomorphic encryption needs the keys of a provisioned deployment: not here.
 """
 
 from __future__ import annotations
