@@ -122,10 +122,10 @@ class _Table(dict[int, str]):
         return mapped
 
     def _optional(self, character: str) -> str:
+        if "numerals" in self._folds:  # before the other fold: 參 is a digit, the 参 that it becomes is not only one
+            character = NUMERALS.get(character, character)
         if "han" in self._folds:
             character = _simplified().get(character, character)
-        if "numerals" in self._folds:
-            character = NUMERALS.get(character, character)
         if "leet" in self._folds:
             character = LEET.get(character, character)
         return character

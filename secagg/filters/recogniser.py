@@ -23,7 +23,7 @@ WINDOW = 16
 """Canonical characters before a match in which a cue counts; six behind it do too."""
 BEHIND = 6
 
-SEPARATOR = r"[ \-._·•‧∙⋅・,~*/|'`^=+、。:…—_]"
+SEPARATOR = r"[ \-._·•‧∙⋅・,~*/|'`^=+、。:…—_#]"
 """What people put between the digits of one number to group or to disguise it."""
 GAP = SEPARATOR + "{0,3}"
 _NOT_ALNUM = re.compile(r"[^0-9a-z]")

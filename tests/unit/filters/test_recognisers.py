@@ -97,6 +97,11 @@ def test_what_a_pattern_requires_is_read_off_it() -> None:
     assert not Required.of("(?:号|栋)[0-9]{2,4}@").met(set("1号@"), 1)
 
 
+@pytest.mark.parametrize("value", ["壹參捌壹貳參肆伍陸柒捌", "1#3#8#1#2#3#4#5#6#7#8", "1️⃣3️⃣8️⃣1️⃣2️⃣3️⃣4️⃣5️⃣6️⃣7️⃣8️⃣", "๑๓๘๑๒๓๔๕๖๗๘", "1③八１²３④5٦7৮"])
+def test_a_disguise_that_no_list_of_ours_has_hides_nothing(value: str, rules: Sanitizer) -> None:
+    assert rules.apply(f"居民来电{value}反映井盖松动").text.startswith("居民来电[PHONE]")
+
+
 @given(
     seed=st.integers(0, 2**32),
     disguise=st.sampled_from(sorted(DISGUISES)),
