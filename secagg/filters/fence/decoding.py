@@ -26,6 +26,8 @@ _TOO_MUCH = 0.5
 """A fence that forbids more of the vocabulary than this in every state is a mistake in its lists."""
 
 
+_IN_PIECES = "".join(map(chr, range(0x3000, 0xA000)))
+"""Chinese, Japanese: characters that tokens often hold in pieces."""
 _KEPT, _KEPT_ENDINGS = 1 << 16, 1 << 12
 """States whose tokens are kept, and unfinished characters whose endings are."""
 
@@ -78,6 +80,8 @@ class DecodingFence:
         made_of = fingerprint(vocabulary.tokens, self._silent) if cache else b""
         machines = [machine for machine in fence.machines if isinstance(machine, Automaton | ShapeMachine)]
         self._rows = [Rows(machine, _said(machine, bodies, cache, made_of)) for machine in machines]
+        for machine in machines:
+            machine.symbols(_IN_PIECES)  # a character is worked out on first sight, and these would all be seen in first visits
         held = [row.always for row in self._rows]
         self.always: Ids = np.unique(np.concatenate([np.array(never, np.int64), *held]))
         if sum(map(len, held)) > _TOO_MUCH * len(vocabulary.tokens):
@@ -163,8 +167,14 @@ class DecodingFence:
         """Tokens that finish the character, or come nearer, and complete no phrase."""
         nearer, endings = self._endings(state.pending)
         kinds = {state.machines, state.alone}
-        ids = [index for said, ids in endings if not any(self._dead(kind, said) for kind in kinds) for index in ids]
-        return Allowed(np.array([*nearer, *ids, *self.eos], np.int64), only=True)
+        ids = [*nearer, *self.eos]
+        for said, tokens in endings:
+            for kind in kinds:
+                if self._dead(kind, said):
+                    break
+            else:
+                ids += tokens
+        return Allowed(np.array(ids, np.int64), only=True)
 
     def _endings(self, pending: bytes) -> _Endings:
         """Tokens that may follow an unfinished character: those that leave it so, and the others by what is said with them."""
@@ -196,8 +206,10 @@ class DecodingFence:
 
     def _dead(self, states: tuple[int, ...], said: _Said) -> bool:
         """Whether something is completed that was begun before; what completes a phrase by itself is left out already."""
-        rows = zip(self._rows, states, said, strict=True)
-        return any(row.touches(at, symbols) and row.dead(at, symbols) for row, at, symbols in rows)
+        for row, at, symbols in zip(self._rows, states, said, strict=True):  # noqa: SIM110  # in every first visit: twice as fast as any()
+            if row.touches(at, symbols) and row.dead(at, symbols):
+                return True
+        return False
 
 
 def _said(machine: Automaton | ShapeMachine, bodies: list[tuple[str, int]], cache: Path | None, made_of: bytes) -> Said:
