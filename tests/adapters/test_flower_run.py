@@ -25,7 +25,7 @@ from tests.adapters.deployed import make_app, make_certificates
 from tests.adapters.plain import STACKS, bound, largest_difference, plain_loop, sums_in
 from tests.repository.source import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.network]
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]  # Flower starts a process for each message
 BIN = Path(sys.executable).parent
 ROUNDS = 3
 
@@ -89,7 +89,7 @@ def test_flwr_run_of_the_guide_ends_where_the_plain_loop_ends(tmp_path: Path) ->
     with running(tmp_path / "link.log", *link, "--disable-runtime-dependency-installation", env=env):
         wait_for(port)
         settings = f'secagg-pki="{tmp_path}/pki" results="{tmp_path}"'
-        said = flwr_run(tmp_path, app, env, settings, 200, "--federation-config", "num-supernodes=5 client-resources-num-cpus=1")
+        said = flwr_run(tmp_path, app, env, settings, 420, "--federation-config", "num-supernodes=5 client-resources-num-cpus=1")
     sums = sums_in(said, "secure sum of round")
     assert len(sums) == ROUNDS, said[-5000:]
     assert sums[-1] == [0, 1, 2, 3, 4], said[-9000:]
@@ -117,7 +117,7 @@ def test_nodes_over_tls_sum_though_one_drops_out(tmp_path: Path) -> None:
                 node = running(tmp_path / f"{name}.log", BIN / "flower-supernode", *place, *tls, "--node-config", config, env=env)
                 node.__enter__()
                 nodes.append(node)
-            said = flwr_run(tmp_path, app, env, f'secagg-pki="{tmp_path}/pki"', 240)
+            said = flwr_run(tmp_path, app, env, f'secagg-pki="{tmp_path}/pki"', 420)
         finally:
             for node in nodes:
                 node.__exit__(None, None, None)
