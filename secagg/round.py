@@ -283,7 +283,12 @@ def _check_policy(described: RoundDescription, opened: Round, policy: Policy) ->
     if len(described.inputs) > policy.max_inputs:
         raise InvalidMessage("RD-C7", f"{len(described.inputs)} input models, {policy.max_inputs} in this party's policy", culprits=blame)
     if len(described.servers) < policy.min_servers:
-        raise InvalidMessage("RD-C7", f"{len(described.servers)} servers, {policy.min_servers} in this party's policy", culprits=blame)
+        raise InvalidMessage(
+            "RD-C7",
+            f"{described.protocol} with {len(described.servers)} servers beside the coordinator, at least {policy.min_servers} in this"
+            " party's policy: a party that agrees to a protocol without them sets min_servers = 0",
+            culprits=blame,
+        )
 
 
 def _name_of_a_set(name: str) -> str:
