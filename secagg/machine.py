@@ -74,6 +74,21 @@ class Numbers(Protocol):
     def clients(self) -> int: ...
 
     @property
+    def clip(self) -> float | tuple[float, ...]: ...
+
+    @property
+    def bits(self) -> int: ...
+
+    @property
+    def max_weight(self) -> int: ...
+
+    @property
+    def rotation(self) -> bool: ...
+
+    @property
+    def ring_bits(self) -> int | None: ...
+
+    @property
     def floors(self) -> Floors: ...
 
     @property
@@ -87,6 +102,30 @@ class Numbers(Protocol):
 
     @property
     def privacy(self) -> PrivacyTerms | None: ...
+
+
+def encoding_of(plan: Numbers, *, factor: int = 1) -> Encoding:
+    """How updates become ring words under the plan's numbers and privacy terms; `factor` is the largest that a weight is multiplied by.
+
+    Raises ConfigError for numbers that leave no head-room.
+    """
+    exact = Encoding(
+        clip=plan.clip,
+        bits=plan.bits,
+        rotation=plan.rotation,
+        max_weight=plan.max_weight * factor,
+        max_parties=plan.clients,
+        ring_bits=plan.ring_bits,
+    )
+    return exact if plan.privacy is None else plan.privacy.encoding(exact, plan.floors)
+
+
+def keyholders_of(roster: Roster, wanted: int) -> tuple[PartyId, ...]:
+    """The key holders of the roster, in its order. Raises ConfigError if they are not as many as the plan wants."""
+    holders = roster.with_role("keyholder")
+    if len(holders) != wanted:
+        raise ConfigError(f"the roster has {len(holders)} key holders, the plan {wanted}: make the two agree")
+    return tuple(member.party for member in holders)
 
 
 def cohort_of(plan: Numbers, terms: Terms, roster: Roster) -> tuple[PartyId, ...]:

@@ -10,7 +10,7 @@ from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
-from secagg.machine import check_spoken, describe, numbers_of
+from secagg.machine import check_spoken, describe, encoding_of, numbers_of
 from secagg.math.ring import Ring
 from secagg.policy import Floors, Policy
 from secagg.privacy import PrivacyTerms
@@ -97,15 +97,7 @@ class Plan:
 
     @property
     def encoding(self) -> Encoding:
-        exact = Encoding(
-            clip=self.clip,
-            bits=self.bits,
-            rotation=self.rotation,
-            max_weight=self.max_weight * max(self.staleness),
-            max_parties=self.clients,
-            ring_bits=self.ring_bits,
-        )
-        return exact if self.privacy is None else self.privacy.encoding(exact, self.floors)
+        return encoding_of(self, factor=max(self.staleness))
 
     def staleness_factor(self, age: int) -> int | None:
         """The public factor of a report whose input model is `age` versions old; None: too old."""

@@ -10,7 +10,7 @@ from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
-from secagg.machine import check_spoken, cohort_of, describe, numbers_of
+from secagg.machine import check_spoken, cohort_of, describe, encoding_of, numbers_of
 from secagg.math.ring import Ring
 from secagg.policy import Floors, Policy
 from secagg.privacy import PrivacyTerms
@@ -101,15 +101,7 @@ class Plan:
 
     @property
     def encoding(self) -> Encoding:
-        exact = Encoding(
-            clip=self.clip,
-            bits=self.bits,
-            rotation=self.rotation,
-            max_weight=self.max_weight,
-            max_parties=self.clients,
-            ring_bits=self.ring_bits,
-        )
-        return exact if self.privacy is None else self.privacy.encoding(exact, self.floors)
+        return encoding_of(self)
 
     def staleness_factor(self, age: int) -> int | None:
         """Clients sum in step: only the round's own model counts."""

@@ -21,7 +21,7 @@ from secagg.encode.quantise import Encoding
 from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError, MalformedMessage, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
-from secagg.machine import check_spoken, describe, numbers_of
+from secagg.machine import check_spoken, describe, encoding_of, numbers_of
 from secagg.payload import CHUNK, Blob, Payload, chunks
 from secagg.policy import Floors, Policy
 from secagg.privacy import PrivacyTerms
@@ -192,15 +192,7 @@ class Plan:
 
     @property
     def encoding(self) -> Encoding:
-        exact = Encoding(
-            clip=self.clip,
-            bits=self.bits,
-            rotation=self.rotation,
-            max_weight=self.max_weight * max(self.staleness),
-            max_parties=self.clients,
-            ring_bits=self.ring_bits,
-        )
-        return exact if self.privacy is None else self.privacy.encoding(exact, self.floors)
+        return encoding_of(self, factor=max(self.staleness))
 
     def staleness_factor(self, age: int) -> int | None:
         return self.staleness[age] if 0 <= age < len(self.staleness) else None

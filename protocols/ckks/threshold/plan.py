@@ -12,7 +12,7 @@ from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
-from secagg.machine import check_spoken, describe, numbers_of
+from secagg.machine import check_spoken, describe, encoding_of, keyholders_of, numbers_of
 from secagg.policy import Floors, Policy
 from secagg.privacy import PrivacyTerms
 from secagg.roles import Codec, Role, Sum
@@ -93,15 +93,7 @@ class Plan:
 
     @property
     def encoding(self) -> Encoding:
-        exact = Encoding(
-            clip=self.clip,
-            bits=self.bits,
-            rotation=self.rotation,
-            max_weight=self.max_weight,
-            max_parties=self.clients,
-            ring_bits=self.ring_bits,
-        )
-        return exact if self.privacy is None else self.privacy.encoding(exact, self.floors)
+        return encoding_of(self)
 
     def staleness_factor(self, age: int) -> int | None:
         """Only updates of the current model are summed."""
@@ -112,10 +104,7 @@ class Plan:
         return max(Packing.of(description, DRAWS).size, sealed_size(SHARE_BYTES))
 
     def describe(self, terms: Terms, roster: Roster) -> RoundDescription:
-        holders = roster.with_role("keyholder")
-        if len(holders) != self.keyholders:
-            raise ConfigError(f"the roster has {len(holders)} key holders, the plan {self.keyholders}: make the two agree")
-        servers = tuple(member.party for member in holders)
+        servers = keyholders_of(roster, self.keyholders)
         return describe(self, terms, roster, version=VERSION, quorum=self.quorum, servers=servers)
 
     @classmethod
