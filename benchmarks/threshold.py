@@ -47,7 +47,7 @@ class Setting:
         self.holding = client.Holding(offers, words, 0)
         self.desk = server.Desk(self.hub, self.params, self.opened)
         self.clients = parties.clients
-        state = server.Gathering(np.zeros(self.params.packing.size // 4, np.uint32), {})
+        state = server.Gathering(np.zeros(self.params.packing.residues, np.uint32), {})
         for one in self.clients:
             state = server.add(state, self.report(one), one.party, desk=self.desk)
         opening, sent = server.fix(state, desk=self.desk)

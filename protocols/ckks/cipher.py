@@ -24,10 +24,12 @@ from secagg.crypto.expand import Stream
 from secagg.errors import ConfigError
 from secagg.math.ntt import Ntt, Residues
 from secagg.math.ring import Ring
-from secagg.payload import CHUNK, Blob, Payload
+from secagg.payload import Blob, Payload
 from secagg.roles import Vector
 from secagg.round import RoundDescription
 from secagg.types import Context, Entropy, PartyId, Secret
+
+from .residues import CannotDecrypt, pack_residues, packed_residues, unpack_residues
 
 DEGREE = 4096
 PRIMES = (1073692673, 1073668097)
@@ -41,8 +43,8 @@ _PLAIN_BITS = 59
 """Bits of Δ·m with its sign: Δ · |m| ≤ 2^58, well inside q/2."""
 _MOST_LANES = 4
 _SPARE_WORDS = 64
-_BYTES = 8
-"""Bytes of a coefficient: four for each prime."""
+_COIN_BYTES = 8
+"""Bytes of the coin stream that one error takes."""
 
 _TRANSFORMS = tuple(Ntt(prime, DEGREE) for prime in PRIMES)
 Key = tuple[Residues, Residues]
@@ -91,9 +93,19 @@ class Packing:
         return -(-self.length // (self.lanes * DEGREE))
 
     @property
+    def coefficients(self) -> int:
+        """Coefficients that carry words. Those after them would say nothing: they are not sent."""
+        return -(-self.length // self.lanes)
+
+    @property
+    def residues(self) -> int:
+        """Residues of the half that travels: two for each coefficient that carries words."""
+        return 2 * self.coefficients
+
+    @property
     def size(self) -> int:
-        """Bytes of the half that travels."""
-        return self.blocks * DEGREE * _BYTES
+        """Bytes of the half that travels, 30 bits for each residue."""
+        return packed_residues(self.residues)
 
     @property
     def noise(self) -> int:
@@ -103,6 +115,10 @@ class Packing:
     def groups(self) -> Iterator[tuple[int, int]]:
         """(first polynomial, how many) of each group."""
         return ((start, min(GROUP, self.blocks - start)) for start in range(0, self.blocks, GROUP))
+
+    def carrying(self, start: int, count: int) -> int:
+        """How many coefficients of a group carry words: all, but in the last one."""
+        return min(count * DEGREE, self.coefficients - start * DEGREE)
 
     def _fits(self, lanes: int) -> bool:
         room = _PLAIN_BITS - lanes * self.ring.bits
@@ -143,26 +159,27 @@ def uniform_groups(key: Secret, packing: Packing) -> Iterator[Key]:
 def encrypt(
     vector: Vector, packing: Packing, key: Secret, seed: Secret, *, ctx: Context, client: PartyId, entropy: Entropy
 ) -> NDArray[np.uint32]:
-    """c0 of `vector` as it travels: for each group the residues modulo p1, then those modulo p2."""
+    """c0 of `vector`: for each group the residues modulo p1, then those modulo p2, of the coefficients that carry words."""
     return encrypt_under(secret_key(key, ctx), vector, packing, uniform(seed, ctx, client, packing), entropy)
 
 
 def encrypt_under(secret: Key, vector: Vector, packing: Packing, halves: Iterator[Key], entropy: Entropy) -> NDArray[np.uint32]:
     """c0 of `vector` beside the c1 in `halves`, under a secret that is transformed already."""
-    coins, out = Stream.fresh(entropy), np.empty(packing.size // 4, np.uint32)
+    coins, out = Stream.fresh(entropy), np.empty(packing.residues, np.uint32)
     at, secret = 0, _shrunk(secret)
     for (start, count), half in zip(packing.groups(), halves, strict=True):
         message = _pack(vector, packing, start, count)
         message <<= packing.scale_bits
         message += _noise(coins, start, count, packing.draws)
+        used = packing.carrying(start, count)
         for transform, a, s in zip(_TRANSFORMS, half, secret, strict=True):
             p = np.uint64(transform.prime)
             masked = transform.unscaled_inverse(a * s % p)
             residues = _residues(message, transform.prime)
             residues += p - masked
             np.minimum(residues, residues - p, out=residues)
-            out[at : at + residues.size] = residues.reshape(-1)
-            at += residues.size
+            out[at : at + used] = residues.reshape(-1)[:used]
+            at += used
     return out
 
 
@@ -188,12 +205,12 @@ def decrypt_under(secret: Key, total: NDArray[np.uint32], packing: Packing, halv
     vector = np.zeros(packing.length, packing.ring.dtype)
     at, bound, secret = 0, packing.noise * parties, _shrunk(secret)
     for (start, count), half in zip(packing.groups(), halves, strict=True):
-        size, phase = count * DEGREE, []
+        used, phase = packing.carrying(start, count), []
         for transform, a, s in zip(_TRANSFORMS, half, secret, strict=True):
             p = np.uint64(transform.prime)
-            c0 = total[at : at + size].astype(np.uint64).reshape(DEGREE, count)
-            phase.append((c0 + transform.unscaled_inverse(a * s % p)) % p)
-            at += size
+            masked = transform.unscaled_inverse(a * s % p).reshape(-1)[:used]
+            phase.append((total[at : at + used] + masked) % p)
+            at += used
         lifted = _lift(phase[0], phase[1])
         delta, half_delta = packing.scale_bits, np.int64(1 << (packing.scale_bits - 1))
         message = (lifted + half_delta) >> delta
@@ -203,44 +220,42 @@ def decrypt_under(secret: Key, total: NDArray[np.uint32], packing: Packing, halv
     return vector
 
 
-class CannotDecrypt(Exception):
-    """What was to be decrypted is not the sum of the ciphertexts named; the caller names its check and culprit."""
-
-
 def add_into(total: NDArray[np.uint32], payload: Payload, packing: Packing) -> None:
     """Add a c0 to a running sum. Raises CannotDecrypt for residues out of range, and then `total` is as before."""
-    words = np.concatenate([np.frombuffer(payload.chunk(index), "<u4") for index in range(-(-payload.size // CHUNK))])
-    check_residues(words, packing)
+    words = read_residues(payload, packing)
     for part, prime in _planes(packing):
         run = total[part]
         run += words[part]
         np.minimum(run, run - np.uint32(prime), out=run)
 
 
-def check_residues(words: NDArray[np.uint32], packing: Packing) -> None:
-    """Raises CannotDecrypt unless every residue is below its prime."""
+def read_residues(payload: Payload, packing: Packing) -> NDArray[np.uint32]:
+    """The inverse of `as_payload`. Raises CannotDecrypt unless every residue is below its prime."""
+    words = unpack_residues(payload, packing.residues)
     for part, prime in _planes(packing):
         if int(words[part].max()) >= prime:
             raise CannotDecrypt(f"a residue that is not below {prime}")
+    return words
 
 
 def as_payload(words: NDArray[np.uint32]) -> Blob:
-    """Words as they travel, little-endian."""
-    return Blob(memoryview(words.astype("<u4", copy=False)).cast("B"))  # type: ignore[arg-type]  # ndarray is a buffer
+    """Residues as they travel."""
+    return Blob(pack_residues(words))
 
 
 def _planes(packing: Packing) -> Iterator[tuple[slice, int]]:
     at = 0
-    for _, count in packing.groups():
+    for start, count in packing.groups():
+        used = packing.carrying(start, count)
         for prime in PRIMES:
-            yield slice(at, at + count * DEGREE), prime
-            at += count * DEGREE
+            yield slice(at, at + used), prime
+            at += used
 
 
 def _pack(vector: Vector, packing: Packing, start: int, count: int) -> NDArray[np.int64]:
     """Σ 2^(k·lane) · word as signed integers: a carry out of a lane is undone when its sum is taken off again."""
-    size, first = count * DEGREE, start * DEGREE * packing.lanes
-    message = np.zeros(size, np.int64)
+    size, first = packing.carrying(start, count), start * DEGREE * packing.lanes
+    message = np.zeros(count * DEGREE, np.int64)
     for lane in range(packing.lanes):
         words = vector[first + lane * size : first + (lane + 1) * size]
         if len(words):
@@ -250,7 +265,7 @@ def _pack(vector: Vector, packing: Packing, start: int, count: int) -> NDArray[n
 
 def _unpack_into(vector: Vector, message: NDArray[np.int64], packing: Packing, start: int) -> None:
     """The inverse of `_pack` for sums that fit the ring."""
-    rest, size, bits = message.reshape(-1).copy(), message.size, packing.ring.bits
+    rest, size, bits = message.copy(), message.size, packing.ring.bits
     first = start * DEGREE * packing.lanes
     for lane in range(packing.lanes):
         low = (rest << (64 - bits)) >> (64 - bits)
@@ -263,7 +278,7 @@ def _unpack_into(vector: Vector, message: NDArray[np.int64], packing: Packing, s
 def _noise(coins: Stream, start: int, count: int, draws: int = 1) -> NDArray[np.int64]:
     """Centred binomial, `draws` times: the ones among 21 coins less the ones among 21 others."""
     words = np.empty((draws, count * DEGREE), np.uint64)
-    coins.fill(words, start * DEGREE * _BYTES * draws)
+    coins.fill(words, start * DEGREE * _COIN_BYTES * draws)
     mask = np.uint64((1 << NOISE) - 1)
     ones = np.bitwise_count(words & mask).astype(np.int64)
     ones -= np.bitwise_count((words >> np.uint64(NOISE)) & mask)

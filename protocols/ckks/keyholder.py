@@ -21,10 +21,10 @@ from secagg.roles import Message, Outgoing, Vector
 from secagg.round import Round
 from secagg.types import Context, Entropy, PartyId, Secret
 
-from .cipher import CannotDecrypt
 from .client import KEY, key_context
 from .messages import SEED, Added, Key, Opened, Seed, root_hash
 from .params import Params, payload_digest
+from .residues import CannotDecrypt
 from .slots import repeats_seeds, seeds_digest
 
 OPENED = "ckks/opened"

@@ -39,7 +39,7 @@ class Plan:
         max_weight: largest weight of a client, for example its number of examples; 1 averages all alike.
         rotation: rotate by random signs and Hadamard blocks first, which spends the bits better on uneven updates.
         ring_bits: width of a word, at most 48; None takes the narrowest that holds the sum. Three words of 16 bits, two of 24 or one of
-            32 or 48 share a coefficient of 8 bytes.
+            32 or 48 share a coefficient of 60 bits.
         slots: name of a CKKS parameter set, `n4096-q56` or `n4096-q60`: encrypt with SEAL's CKKS, one value in each half of a slot, instead
             of packing. Needs `secagg[ckks]`. The sum is rounded to integers before it leaves the key holder, and is as exact.
         quorum: reports after which the sum is opened at once; None waits for all, or for the deadline.

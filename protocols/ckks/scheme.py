@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.math.ring import Ring
-from secagg.payload import Payload, join
+from secagg.payload import Payload
 from secagg.roles import Vector
 from secagg.types import Context, Entropy, PartyId, Secret
 
-from .cipher import Packing, add_into, as_payload, check_residues, decrypt, encrypt, uniform
+from .cipher import Packing, add_into, as_payload, decrypt, encrypt, read_residues, uniform
 from .messages import SEED, Seed
 
 Total = NDArray[np.unsignedinteger[Any]]
@@ -101,7 +101,7 @@ class Packed:
         return Report(as_payload(encrypt(vector, self.packing, key, Secret(seed), ctx=ctx, client=client, entropy=entropy)), seed)
 
     def zero(self) -> Total:
-        return np.zeros(self.size // 4, np.uint32)
+        return np.zeros(self.packing.residues, np.uint32)
 
     def add_into(self, total: Total, c0: Payload) -> None:
         add_into(total, c0, self.packing)
@@ -110,8 +110,8 @@ class Packed:
         return as_payload(total)
 
     def check(self, c0: Payload) -> None:
-        check_residues(np.frombuffer(join(c0), "<u4"), self.packing)
+        read_residues(c0, self.packing)
 
     def decrypt(self, c0: Payload, reports: Sequence[tuple[PartyId, Seed]], key: Secret, ctx: Context) -> Vector:
         halves = [uniform(Secret(report.seed), ctx, client, self.packing) for client, report in reports]
-        return decrypt(np.frombuffer(join(c0), "<u4"), halves, self.packing, key, ctx)
+        return decrypt(read_residues(c0, self.packing), halves, self.packing, key, ctx)

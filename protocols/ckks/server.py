@@ -21,10 +21,10 @@ from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
 from secagg.types import PartyId
 
-from .cipher import CannotDecrypt
 from .keyholder import OPENED, opened_context
 from .messages import Added, Encrypted, Opened, root_hash
 from .params import Params, opened_size, payload_digest
+from .residues import CannotDecrypt
 from .scheme import Total
 
 

@@ -29,8 +29,8 @@ from secagg.round import RoundDescription
 from secagg.threads import spread, threads
 from secagg.types import Context, Entropy, PartyId, Secret
 
-from .cipher import CannotDecrypt
 from .messages import Seed
+from .residues import CannotDecrypt
 from .scheme import Report, Total
 
 GRID_BITS = 8

@@ -117,10 +117,9 @@ def test_the_key_holder_decrypts_no_single_ciphertext_whatever_it_is_called(weak
 @pytest.mark.check("CK-H5")
 def test_a_changed_sum_is_noticed_by_its_noise() -> None:
     hub = Hub().told()
-    words = np.frombuffer(join(hub.reports[PartyId("client-0")].payload), "<u4").copy()
-    words[:] = np.arange(len(words)) * 7919 % cipher.PRIMES[1]
+    words = np.arange(packing().residues, dtype=np.uint32) * 7919 % cipher.PRIMES[1]
     with pytest.raises(InvalidMessage) as refused:
-        hub.asks_for(Blob(words.tobytes()))
+        hub.asks_for(cipher.as_payload(words))
     assert refused.value.check == "CK-H5"
     assert refused.value.culprits == (HUB,)
 
@@ -128,12 +127,15 @@ def test_a_changed_sum_is_noticed_by_its_noise() -> None:
 # --- the same key used for two sums ----------------------------------------------------------------------------------------------
 
 
+def packing() -> cipher.Packing:
+    return cipher.Packing(PLAN.encoding.ring, VALUES + 2, 4)
+
+
 def honest_sum(hub: Hub) -> Blob:
-    packing = cipher.Packing(PLAN.encoding.ring, VALUES + 2, 4)
-    total = np.zeros(packing.size // 4, np.uint32)
+    total = np.zeros(packing().residues, np.uint32)
     for report in hub.reports.values():
-        cipher.add_into(total, report.payload, packing)
-    return Blob(cipher.as_payload(total).chunk(0))
+        cipher.add_into(total, report.payload, packing())
+    return cipher.as_payload(total)
 
 
 def test_no_second_sum_is_decrypted_even_by_a_key_holder_put_back_to_before(weak: pytest.MonkeyPatch) -> None:

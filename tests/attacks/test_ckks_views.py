@@ -14,7 +14,6 @@ from protocols.ckks.messages import Encrypted, Key, Opened, Seed, root_hash
 from secagg.crypto.derive import derive
 from secagg.errors import InvalidMessage, LocalProtocolError, SessionAborted
 from secagg.ledger import Ledger
-from secagg.payload import join
 from secagg.policy import Policy
 from secagg.roles import Role, Vector
 from secagg.round import Input, Round, RoundDescription, open_round, sign_round
@@ -160,6 +159,9 @@ def test_two_sums_over_one_model_do_not_uncover_the_client_between_them(weak: py
 # --- a client whose machine is put back, with its randomness ---------------------------------------------------------------------------
 
 
+PACKING = cipher.Packing(PLAN.encoding.ring, VALUES + 2, 4)
+
+
 def encrypted_twice() -> np.ndarray:
     """c0 of two vectors under one seed and one noise: what is between them needs no key."""
     attempt = Attempt(crowd())
@@ -169,15 +171,14 @@ def encrypted_twice() -> np.ndarray:
         role.start()
         role.receive(HOLDER, keys[VICTIM])
         _, encrypted = role.contribute(vector(index), version=0)  # type: ignore[attr-defined]
-        halves.append(np.frombuffer(join(encrypted.message.payload), "<u4").astype(np.int64))
+        halves.append(cipher.read_residues(encrypted.message.payload, PACKING).astype(np.int64))
     return halves[1] - halves[0]
 
 
 def test_a_client_put_back_to_before_its_report_encrypts_nothing_else(weak: pytest.MonkeyPatch) -> None:
-    packing = cipher.Packing(PLAN.encoding.ring, VALUES + 2, 4)
     weak.setattr(Ledger, "use", lambda *_: None)
     between = encrypted_twice()[: VALUES + 2] % cipher.PRIMES[0]
-    assert (between == (1000 << packing.scale_bits) % cipher.PRIMES[0]).all(), "two reports from one state give their difference away"
+    assert (between == (1000 << PACKING.scale_bits) % cipher.PRIMES[0]).all(), "two reports from one state give their difference away"
     weak.undo()
     with pytest.raises(LocalProtocolError, match="not used twice"):
         encrypted_twice()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from protocols.ckks import cipher
-from protocols.ckks.cipher import PRIMES, CannotDecrypt, Key, Packing, add_keys, decrypt_under
+from protocols.ckks.cipher import PRIMES, Key, Packing, add_keys, decrypt_under
 from protocols.ckks.params import payload_digest
+from protocols.ckks.residues import CannotDecrypt
 from protocols.ckks.threshold import client, dealing, keyholder, server
 from protocols.ckks.threshold.messages import REPORT, Entry, Fixed, Report, part_hash, root_hash
 from protocols.ckks.threshold.params import DRAWS
@@ -19,7 +20,6 @@ from secagg.crypto.sign import VerifyKey
 from secagg.errors import InvalidMessage, LocalProtocolError, SessionAborted
 from secagg.ledger import Ledger
 from secagg.math.ntt import Ntt
-from secagg.payload import Blob, join
 from secagg.roles import Role, Vector
 from secagg.types import Context, PartyId, Secret
 from tests.attacks.textbook_threshold import DELTA, Textbook, lifted, lowered, minus, over, plus, rounded, times
@@ -44,8 +44,8 @@ def packing_of(stage: Stage) -> Packing:
     return Packing.of(stage.opened.description, DRAWS)
 
 
-def ciphertext(report: Report) -> np.ndarray:
-    return np.frombuffer(join(report.payload), "<u4").copy()
+def ciphertext(stage: Stage, name: PartyId) -> np.ndarray:
+    return cipher.read_residues(stage.reports[name].payload, packing_of(stage))
 
 
 def opened(stage: Stage, key: Key, total: np.ndarray, parties: int = 1) -> Vector:
@@ -122,16 +122,15 @@ def signed(stage: Stage, name: PartyId, report: Report) -> Report:
 @pytest.mark.parametrize("crafted", ["a constant", "the negated others"])
 def test_no_ciphertext_changes_what_a_key_holder_gives(parties, crafted: str) -> None:
     stage, honest = Stage(parties, values=VALUES), Stage(parties, values=VALUES)
-    primes = np.repeat(np.array(PRIMES, np.uint32), cipher.DEGREE)
-    total = sum(ciphertext(stage.reports[name]).astype(np.uint64) for name in (TWO, PartyId("client-2")))
-    words = (
-        np.full(2 * cipher.DEGREE, 1 << 29, np.uint32) if crafted == "a constant" else (primes - total % primes).astype(np.uint32) % primes
-    )
-    stage.reports[SYBIL] = signed(stage, SYBIL, replace(stage.reports[SYBIL], payload=Blob(words.tobytes())))
+    packing = packing_of(stage)
+    primes = np.repeat(np.array(PRIMES, np.uint32), packing.coefficients)
+    total = sum(ciphertext(stage, name).astype(np.uint64) for name in (TWO, PartyId("client-2")))
+    words = np.full(packing.residues, 1 << 29) if crafted == "a constant" else (primes - total % primes) % primes
+    stage.reports[SYBIL] = signed(stage, SYBIL, replace(stage.reports[SYBIL], payload=cipher.as_payload(words.astype(np.uint32))))
     key = joint(stage, stage.fixed())
     assert all(np.array_equal(one, two) for one, two in zip(key, joint(honest, honest.fixed()), strict=True))
     with pytest.raises(CannotDecrypt):
-        opened(stage, key, ciphertext(stage.reports[ONE]))
+        opened(stage, key, ciphertext(stage, ONE))
     state = stage.hub.state
     assert isinstance(state, server.Opening)
     with pytest.raises(CannotDecrypt):
@@ -229,7 +228,7 @@ def test_two_sets_of_one_attempt_do_not_uncover_the_client_between_them(parties,
 
     weak.setattr(Ledger, "use", lambda *_: None)
     stage, key = both()
-    assert (opened(stage, key, ciphertext(stage.reports[ONE])) == 1000).all(), "without a ledger the difference of two keys is one client's"
+    assert (opened(stage, key, ciphertext(stage, ONE)) == 1000).all(), "without a ledger the difference of two keys is one client's"
     weak.undo()
     with pytest.raises(LocalProtocolError, match="not used twice"):
         both()
@@ -270,7 +269,7 @@ def test_secrets_are_not_used_again_after_an_abort_even_if_the_randomness_repeat
                 stage.ledgers[name] = Ledger()
                 stage.reports[name] = stage.report(name, lambda count: b"\x2a" * count)  # a cloned machine
         key = less(joint(one, one.fixed()), joint(two, without(two.fixed(), ONE)))
-        return opened(one, key, ciphertext(one.reports[ONE]))
+        return opened(one, key, ciphertext(one, ONE))
 
     genuine = dealing.dealt_key
     fixed = lambda seed, ctx, client, holder: genuine(seed, Context(bytes(32), "t", 1, 1), client, holder)  # noqa: E731
@@ -347,7 +346,7 @@ def test_a_coordinator_cannot_deal_in_the_name_of_clients(parties, weak: pytest.
 
     weak.setattr(VerifyKey, "verify", lambda *_: None)
     stage, key = made_up_set()
-    assert (opened(stage, key, ciphertext(stage.reports[ONE])) == 1000).all(), "where clients sign nothing the coordinator isolates one"
+    assert (opened(stage, key, ciphertext(stage, ONE)) == 1000).all(), "where clients sign nothing the coordinator isolates one"
     weak.undo()
     with pytest.raises(InvalidMessage) as refused:
         made_up_set()

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from protocols import ckks
 from protocols.ckks import client, slots
-from protocols.ckks.cipher import DEGREE, PRIMES, Packing, secret_key, uniform
+from protocols.ckks.cipher import PRIMES, Packing, as_payload, read_residues, secret_key, uniform
 from protocols.ckks.messages import Added, Encrypted, Key, Opened, Seed
 from protocols.ckks.params import payload_digest
 from secagg.crypto.stream import commitment
@@ -41,7 +42,7 @@ def entropy_of(name: PartyId) -> InsecureEntropy:
 
 
 def vector_of(index: int) -> Vector:
-    return np.arange(7 * index, 7 * index + VALUES + 2, dtype=np.uint16) * np.uint16(911)
+    return np.arange(7 * index, 7 * index + VALUES + 2, dtype=np.uint16) * np.uint16(401)
 
 
 def played(parties: Consortium) -> tuple[Table, Sum]:
@@ -119,6 +120,14 @@ def in_slots(ctx: Context, key: Secret) -> dict[str, object]:
     }
 
 
+def moved_by_half(words: NDArray[np.uint32], packing: Packing) -> NDArray[np.uint32]:
+    """The first coefficient of a small sum moved by Δ/2, as far from any integer as can be."""
+    changed, primes = words.copy(), np.array(PRIMES, np.uint32)
+    pair = [0, packing.coefficients]
+    changed[pair] = (changed[pair] + np.uint32(1 << (packing.scale_bits - 1))) % primes
+    return changed
+
+
 def failures(table: Table, parties: Consortium) -> list[dict[str, object]]:
     """One packet for each check that a peer's message can fail, signed as its sender would."""
     ctx, first, second = table.opened.ctx, parties.clients[0], parties.clients[1]
@@ -154,9 +163,8 @@ def failures(table: Table, parties: Consortium) -> list[dict[str, object]]:
     high = Blob(b"\xff\xff\xff\xff" + join(added.payload)[4:])
     add("a sum with a residue out of range", "CK-H3", place, replace(added, payload=high, digest=payload_digest(high)))
     add("a root that its client did not tell of", "CK-H4", place, replace(added, entries=((first.party, bytes(32)), *added.entries[1:])))
-    moved = Blob(
-        bytes([join(added.payload)[0] ^ 1]) + join(added.payload)[1:2] + bytes([join(added.payload)[2] ^ 7]) + join(added.payload)[3:]
-    )
+    packing = Packing.of(table.opened.description)
+    moved = as_payload(moved_by_half(read_residues(added.payload, packing), packing))
     add("a sum with one coefficient moved", "CK-H5", place, replace(added, payload=moved, digest=payload_digest(moved)))
     place = at(table, Opened)
     opened = Opened.from_wire(body_of(place[1]), place[1].payload)
@@ -165,7 +173,7 @@ def failures(table: Table, parties: Consortium) -> list[dict[str, object]]:
     torn = Blob(bytes(opened.payload.size))
     add("a sum that does not open", "CK-S5", place, replace(opened, payload=torn, commitment=commitment(torn)))
     assert last < place[0]
-    assert encrypted.payload.size == DEGREE * 8
+    assert encrypted.payload.size == 60, "seven words, in sixteen residues at most"
     return found
 
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from protocols.ckks.cipher import DEGREE, PRIMES, CannotDecrypt, Key, Packing, uniform_groups
+from protocols.ckks.cipher import DEGREE, PRIMES, Key, Packing, uniform_groups
+from protocols.ckks.residues import CannotDecrypt
 from secagg.crypto.derive import derive, digest
 from secagg.math.ring import Ring
 from secagg.types import Context, PartyId, Secret

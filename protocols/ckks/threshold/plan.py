@@ -43,7 +43,7 @@ class Plan:
         max_weight: largest weight of a client, for example its number of examples; 1 averages all alike.
         rotation: rotate by random signs and Hadamard blocks first, which spends the bits better on uneven updates.
         ring_bits: width of a word, at most 48; None takes the narrowest that holds the sum. Three words of 16 bits, two of 24 or one of
-            32 or 48 share a coefficient of 8 bytes; with more than 24 clients one fewer of 16 or 24 bits.
+            32 or 48 share a coefficient of 60 bits; with more than 24 clients one fewer of 16 or 24 bits.
         quorum: reports after which the sum is opened at once; None waits for all, or for the deadline.
         submit_seconds, finish_seconds: time for training and reporting, and for each of the holders' steps.
         floors: see `secagg.policy.Floors`.

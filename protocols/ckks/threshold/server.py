@@ -12,8 +12,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.ckks.cipher import CannotDecrypt, Key, add_into, add_keys, decrypt_under
+from protocols.ckks.cipher import Key, add_into, add_keys, decrypt_under
 from protocols.ckks.params import payload_digest
+from protocols.ckks.residues import CannotDecrypt
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.sign import BadSignature
 from secagg.crypto.stream import open_stream, sealed_size
@@ -196,7 +197,7 @@ class Server(Machine[State]):
 
     def __init__(self, params: Params, opened: Round, me: Identity) -> None:
         self._desk = Desk(me, params, opened)
-        super().__init__(Gathering(np.zeros(params.packing.size // 4, np.uint32), {}))
+        super().__init__(Gathering(np.zeros(params.packing.residues, np.uint32), {}))
 
     @property
     def patience(self) -> float | None:

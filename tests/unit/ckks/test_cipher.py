@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from protocols.ckks import cipher
-from protocols.ckks.cipher import CannotDecrypt, Packing
+from protocols.ckks.cipher import Packing
+from protocols.ckks.residues import CannotDecrypt, packed_residues, unpack_residues
 from secagg.crypto.expand import Stream
 from secagg.errors import ConfigError
 from secagg.math.ring import Ring
+from secagg.payload import Blob
 from secagg.roles import Vector
 from secagg.testing.entropy import InsecureEntropy
 from secagg.types import Context, PartyId, Secret
@@ -25,7 +27,7 @@ def seed(index: int) -> Secret:
 
 
 def added(vectors: list[Vector], packing: Packing) -> np.ndarray:
-    total = np.zeros(packing.size // 4, np.uint32)
+    total = np.zeros(packing.residues, np.uint32)
     for index, vector in enumerate(vectors):
         name, entropy = PartyId(f"c{index}"), InsecureEntropy(index)
         half = cipher.encrypt(vector, packing, KEY, seed(index), ctx=CTX, client=name, entropy=entropy)
@@ -63,7 +65,7 @@ def test_what_the_noise_leaves_no_room_for_is_refused(bits: int, parties: int) -
 
 
 @pytest.mark.sizes
-@pytest.mark.parametrize(("bits", "size"), [(16, 82 * 32768), (24, 123 * 32768), (32, 245 * 32768), (48, 245 * 32768)])
+@pytest.mark.parametrize(("bits", "size"), [(16, 2_500_020), (24, 3_750_060), (32, 7_500_060), (48, 7_500_060)])
 def test_a_million_values_take_these_bytes(bits: int, size: int) -> None:
     assert Packing(Ring(bits), 1_000_002, 5).size == size
 
@@ -127,3 +129,32 @@ def test_a_residue_out_of_range_changes_nothing_in_the_sum() -> None:
     with pytest.raises(CannotDecrypt, match="not below"):
         cipher.add_into(total, cipher.as_payload(bad), packing)
     assert np.array_equal(total, before)
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 4097])
+def test_residues_come_back_from_thirty_bits_each_whatever_their_number(count: int) -> None:
+    residues = np.random.default_rng(count).integers(0, 1 << 30, count).astype(np.uint32)
+    residues[-1] = (1 << 30) - 1
+    packed = cipher.as_payload(residues)
+    assert packed.size == packed_residues(count) == 60 * -(-count // 16)
+    assert np.array_equal(unpack_residues(packed, count), residues)
+
+
+def test_bytes_of_another_number_or_after_the_last_residue_are_refused() -> None:
+    for wrong in (bytes(59), bytes(64), bytes(120)):
+        with pytest.raises(CannotDecrypt, match="60 are expected"):
+            unpack_residues(Blob(wrong), 3)
+    with pytest.raises(CannotDecrypt, match="after its last"):
+        unpack_residues(cipher.as_payload(np.array([0, 0, 0, 1], np.uint32)), 3)
+
+
+@pytest.mark.parametrize("bits", [16, 24, 32])
+def test_a_coefficient_that_carries_no_words_is_not_sent_and_not_missed(bits: int) -> None:
+    """Lengths around whole coefficients and whole polynomials: each takes as many coefficients as its words need, and opens exactly."""
+    lanes = Packing(Ring(bits), 1, 3).lanes
+    for length in (lanes, lanes + 1, lanes * 4096, lanes * 4096 + 1, lanes * 4096 * 16 + 2):
+        packing = Packing(Ring(bits), length, 3)
+        vector = np.arange(length, dtype=np.int64) % (1 << (bits - 3))
+        total = added([packing.ring.from_signed(vector)] * 2, packing)
+        assert len(total) == 2 * -(-length // lanes)
+        assert np.array_equal(opened(total, packing, 2), packing.ring.from_signed(2 * vector))

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.ckks import cipher
-from protocols.ckks.cipher import DEGREE, CannotDecrypt, Packing, add_keys, decrypt_under, encrypt_under
+from protocols.ckks.cipher import DEGREE, Packing, add_keys, decrypt_under, encrypt_under
+from protocols.ckks.residues import CannotDecrypt
 from protocols.ckks.threshold import dealing
 from protocols.ckks.threshold.params import DRAWS
 from secagg.math.ring import Ring
@@ -37,7 +38,7 @@ def whole(clients: list[int], holders: int) -> cipher.Key:
 
 
 def total_of(clients: list[int], holders: int, vectors: dict[int, np.ndarray], packing: Packing) -> np.ndarray:
-    total = np.zeros(packing.size // 4, np.uint32)
+    total = np.zeros(packing.residues, np.uint32)
     for client in clients:
         half = dealing.public_half(CTX, packing)
         words = encrypt_under(whole([client], holders), vectors[client], packing, half, InsecureEntropy(client))

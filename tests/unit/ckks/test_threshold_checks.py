@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from protocols.ckks import threshold
-from protocols.ckks.cipher import PRIMES, CannotDecrypt
+from protocols.ckks.cipher import PRIMES
 from protocols.ckks.params import payload_digest
+from protocols.ckks.residues import CannotDecrypt
 from protocols.ckks.threshold import client, dealing, keyholder, server
 from protocols.ckks.threshold.messages import REPORT, Committed, Fixed, Offer, Report, Share, part_hash, root_hash
 from protocols.ckks.threshold.params import Params
@@ -115,7 +116,7 @@ def test_a_roster_that_does_not_fit_the_plan_is_refused(parties: Consortium) -> 
 def test_a_payload_may_be_as_long_as_a_ciphertext_or_a_sealed_part(stage: Stage) -> None:
     described = stage.opened.description
     assert PLAN.payload_limit(described) == stage.shares()[FIRST].payload.size > stage.reports[ONE].payload.size
-    assert PLAN.payload_limit(replace(described, values=100_000)) == 25 * 8 * 4096
+    assert PLAN.payload_limit(replace(described, values=100_000)) == 750_060
 
 
 # --- the client -----------------------------------------------------------------------------------------------------------------
