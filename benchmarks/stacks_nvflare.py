@@ -65,7 +65,7 @@ def job(kind: str, folder: Path, sites: list[str], values: int, rounds: int) -> 
         return made
     made.to_server(Zeros(values), id="persistor")
     made.to_server(FullModelShareableGenerator(), id="shareable_generator")
-    made.to_server(ScatterAndGather(len(sites), num_rounds=rounds, persistor_id="persistor", wait_time_after_min_received=0))
+    made.to_server(ScatterAndGather(len(sites), num_rounds=rounds, persistor_id="persistor"))
     for site in sites:
         made.to(Adds(), site, tasks=["train"])
     if kind == CLEAR:

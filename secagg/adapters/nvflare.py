@@ -19,6 +19,7 @@ import numpy as np
 from nvflare.apis.client import Client as Site
 from nvflare.apis.controller_spec import Task
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
+from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
@@ -27,6 +28,7 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 from safetensors.numpy import load_file, save_file
 
+from secagg.adapters.nvflare_beside import AtASite, ask
 from secagg.adapters.nvflare_filters import difference
 from secagg.adapters.nvflare_party import BAG, answer_as
 from secagg.adapters.relay import Bags, Relay
@@ -51,6 +53,8 @@ class SecureFedAvg(Controller):  # type: ignore[misc]  # nvflare is not typed
         rounds: how many.
         beside: identity folders of servers of the plan that run in this process; the others are sites.
         train_seconds: how long sites may train in one round.
+        tasks_only: send all of a round as tasks, for which a site asks every two seconds, five times in `pairwise`. A simulator with fewer
+            threads than sites needs it: most sites have no process there that a message could come to. False: training is the one task.
 
     Guarantees: those of the plan. A site that fails or is late has dropped out; where too few are left the round is repeated with the same
     model by the next one. `results` holds what each opened.
@@ -66,10 +70,11 @@ class SecureFedAvg(Controller):  # type: ignore[misc]  # nvflare is not typed
         save: str = "",
         beside: list[str] | None = None,
         train_seconds: int = 600,
+        tasks_only: bool = False,
     ) -> None:
         super().__init__(task_check_period=_POLL)
         self.protocol, self.settings, self.identity, self.model, self.rounds = protocol, settings, identity, model, rounds
-        self.save, self.beside, self.train_seconds = save, beside, train_seconds
+        self.save, self.beside, self.train_seconds, self.tasks_only = save, beside, train_seconds, tasks_only
         self.results: list[Result] = []
         self._number = 0
 
@@ -88,27 +93,28 @@ class SecureFedAvg(Controller):  # type: ignore[misc]  # nvflare is not typed
         model: dict[str, np.ndarray[Any, Any]] = load_file(self.model)
 
         def exchange(bags: Bags, seconds: float) -> list[bytes]:
-            return self._exchange(bags, seconds, fl_ctx, abort_signal)
+            return self._by_tasks(bags, seconds, fl_ctx, abort_signal) if self.tasks_only else ask(self, bags, seconds, fl_ctx)
 
         try:
             for number in range(1, self.rounds + 1):
                 if abort_signal.triggered:
                     return
-                model = self._round(number, relay, model, exchange, fl_ctx)
+                self._number = number
+                model = self._round(relay, model, exchange, fl_ctx, abort_signal)
         finally:
             relay.close(exchange)
 
-    def _round(self, number: int, relay: Relay, model: Any, exchange: Any, fl_ctx: FLContext) -> Any:
-        self._number = number
+    def _round(self, relay: Relay, model: Any, exchange: Any, fl_ctx: FLContext, abort_signal: Signal) -> Any:
         there = {site.name for site in fl_ctx.get_engine().get_clients()}
         cohort = [member.party for member in relay.me.roster.with_role("client") if member.party in there]
         try:
-            result = relay.aggregate(model, cohort, exchange, seconds=self.train_seconds)
+            trained = self._by_tasks(relay.begin(model, cohort), self.train_seconds, fl_ctx, abort_signal)
+            result = relay.finish(trained, exchange)
         except SessionAborted as aborted:
-            self.log_warning(fl_ctx, f"round {number} gave no sum, the model stays: {aborted}")
+            self.log_warning(fl_ctx, f"round {self._number} gave no sum, the model stays: {aborted}")
             return model
         self.results.append(result)
-        self.log_info(fl_ctx, f"round {number}: {', '.join(result.included)} in the sum, weight {result.weight}")
+        self.log_info(fl_ctx, f"round {self._number}: {', '.join(result.included)} in the sum, weight {result.weight}")
         model = {name: (value + result.mean[name]).astype(value.dtype) for name, value in model.items()}
         if self.save:
             part = f"{self.save}.part"
@@ -116,7 +122,7 @@ class SecureFedAvg(Controller):  # type: ignore[misc]  # nvflare is not typed
             Path(part).replace(self.save)
         return model
 
-    def _exchange(self, bags: Bags, seconds: float, fl_ctx: FLContext, abort_signal: Signal) -> list[bytes]:
+    def _by_tasks(self, bags: Bags, seconds: float, fl_ctx: FLContext, abort_signal: Signal) -> list[bytes]:
         sites: dict[str, Site] = {site.name: site for site in fl_ctx.get_engine().get_clients()}
         tasks = []
         if missing := sorted(bags.keys() - sites.keys()):
@@ -137,7 +143,7 @@ class SecureFedAvg(Controller):  # type: ignore[misc]  # nvflare is not typed
         """A site that answers when nobody waits any more: its round is over."""
 
 
-class SecureExecutor(Executor):  # type: ignore[misc]  # nvflare is not typed
+class SecureExecutor(Executor, AtASite):  # type: ignore[misc]  # nvflare is not typed
     """Speaks for this site's party, and asks `executor` to train.
 
     Args:
@@ -153,6 +159,8 @@ class SecureExecutor(Executor):  # type: ignore[misc]  # nvflare is not typed
         self.executor, self.identity = executor, identity
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        if event_type == EventType.START_RUN:
+            self.listen(fl_ctx)
         self.executor.handle_event(event_type, fl_ctx)
 
     def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:

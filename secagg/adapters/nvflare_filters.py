@@ -30,6 +30,7 @@ from nvflare.app_common.abstract.aggregator import Aggregator
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.job_config.defs import FilterType
 
+from secagg.adapters.nvflare_beside import AtASite, ask
 from secagg.adapters.nvflare_party import BAG, answer_as
 from secagg.adapters.relay import Bags, Relay
 from secagg.errors import ConfigError, SecAggError, SessionAborted
@@ -38,7 +39,6 @@ from secagg.policy import Policy
 from secagg.runtime.plans import Installed
 from secagg.runtime.result import Result
 
-TOPIC = "secagg"
 ONE_MESSAGE = ("additive",)
 """Protocols whose clients send one message and are not asked again."""
 _OFFER = "secagg.offer"
@@ -139,35 +139,10 @@ class SecureAggregator(Aggregator):  # type: ignore[misc]  # nvflare is not type
         self._back += self._ask(servers, 60.0, fl_ctx)  # type: ignore[arg-type]  # names of the roster
 
     def _ask(self, bags: Bags, seconds: float, fl_ctx: FLContext) -> list[bytes]:
-        """Beside the workflow: each site's answer, if it comes in time."""
-        back, engine = [], fl_ctx.get_engine()
-        there = {site.name for site in engine.get_clients()}
-        for party, bag in bags.items():
-            if party in there:
-                replies = engine.send_aux_request([party], TOPIC, Shareable({BAG: bag}), seconds, fl_ctx, optional=True)
-                reply = replies.get(party) if replies else None
-                if reply is not None and isinstance(reply.get(BAG), bytes):
-                    back.append(reply[BAG])
-            else:
-                self.log_warning(fl_ctx, f"no site speaks for {party}")
-        return back
+        return ask(self, bags, seconds, fl_ctx)
 
 
-class _AtASite:
-    """Answers what the server asks beside the workflow."""
-
-    identity: str
-
-    def listen(self, fl_ctx: FLContext) -> None:
-        fl_ctx.get_engine().register_aux_message_handler(TOPIC, self._asked)
-
-    def _asked(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
-        reply = make_reply(ReturnCode.OK)
-        reply[BAG] = answer_as(fl_ctx.get_identity_name(), self.identity, request[BAG])
-        return reply
-
-
-class SecureFilter(Filter, _AtASite):  # type: ignore[misc]
+class SecureFilter(Filter, AtASite):  # type: ignore[misc]
     """The client's half: what leaves the site is its part of a secure round, and nothing of what its executor answered.
 
     Args:
@@ -223,7 +198,7 @@ class SecureFilter(Filter, _AtASite):  # type: ignore[misc]
         return reply
 
 
-class SecureListener(FLComponent, _AtASite):  # type: ignore[misc]
+class SecureListener(FLComponent, AtASite):  # type: ignore[misc]
     """What `SecureFilter` adds beside itself: receipts come here, and answers to all other tasks are looked at.
 
     NVFlare's filters stand before tasks of known names only, and a server may name a task as it likes.
@@ -244,7 +219,7 @@ class SecureListener(FLComponent, _AtASite):  # type: ignore[misc]
                 answer.set_return_code(ReturnCode.TASK_RESULT_FILTER_ERROR)
 
 
-class SecureHelper(Executor, _AtASite):  # type: ignore[misc]
+class SecureHelper(Executor, AtASite):  # type: ignore[misc]
     """A site of an organisation that helps: an aggregator or key holder of the plan. It answers training tasks with nothing.
 
     Args:

@@ -222,6 +222,7 @@ def test_a_frame_against_the_rules_ends_the_connection(name: str) -> None:
 @pytest.mark.parametrize(
     "raw",
     [b"", frame(Kind.ACK, 0), frame(Kind.HELLO, 0, 0, bytes(20)), link().hello().to_frame().replace(b"SAGG", b"HTTP")],
+    ids=["nothing", "another frame", "one of zeros", "another protocol"],  # a hello holds a nonce, which is no name of a test
 )
 def test_a_connection_begins_with_hello(raw: bytes) -> None:
     with pytest.raises(MalformedMessage):

@@ -24,7 +24,8 @@ def make_job(pki: str, results: str) -> FedJob:
     job = FedJob("secure-lora", min_clients=len(sites))
     job.to_server(AdapterFile(first, f"{results}/final.safetensors"), id="persistor")
     job.to_server(FullModelShareableGenerator(), id="shareable_generator")
-    flow = ScatterAndGather(len(sites), num_rounds=3, persistor_id="persistor", wait_time_after_min_received=0, ignore_result_error=True)
+    # A round ends when six sites have answered, the auditor among them, or ten seconds after the fifth.
+    flow = ScatterAndGather(len(sites), num_rounds=3, persistor_id="persistor", ignore_result_error=True)
     job.to_server(flow)
     job.to_server(SecureAggregator("additive", {"clients": len(sites), "clip": 8.0}, f"{pki}/hub", [f"{pki}/leader"]), id="aggregator")
     for site in sites:
