@@ -44,6 +44,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 
 from secagg.config_errors import explain, line_of
+from secagg.dp.budget import BudgetLedger, Purse
 from secagg.errors import ConfigError
 from secagg.policy import Floors, Policy
 from secagg.privacy import PrivacyFloor
@@ -233,6 +234,17 @@ class BudgetSource(Table):
     file: Located
     data: Annotated[str, Field(min_length=1)]
 
+    def purse(self) -> Purse:
+        """The budget, opened; close its ledger. Raises ConfigError if `secagg budget set` did not make it."""
+        return Purse(BudgetLedger(self.file, existing=True), self.data)
+
+
+class OwnSettings(Table):
+    """`policy.toml` in a party's identity folder: what it insists on in the stacks that it takes part in, whatever their jobs say."""
+
+    policy: Limits = Limits()
+    budget: BudgetSource | None = None
+
 
 class ClientSettings(Table):
     """`secagg join FILE`."""
@@ -245,7 +257,7 @@ class ClientSettings(Table):
     results: Results | None = None
 
 
-Settings = TypeVar("Settings", CoordinatorSettings, AggregatorSettings, ClientSettings)
+Settings = TypeVar("Settings", CoordinatorSettings, AggregatorSettings, ClientSettings, OwnSettings)
 
 
 def load(path: Path, kind: type[Settings]) -> Settings:

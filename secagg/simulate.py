@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.dp.accountant import Steps
+from secagg.dp.budget import Purse
 from secagg.encode.layout import Layout
 from secagg.envelope import Packet
 from secagg.errors import ConfigError, SessionAborted
@@ -44,6 +46,8 @@ def simulate(
     drop: Mapping[int, str] | Sequence[int] = (),
     fault: Fault | None = None,
     policy: Policy | None = None,
+    budgets: Sequence[Purse | None] = (),
+    spent: Sequence[Sequence[Steps]] = (),
     aggregators: int | None = None,
     layout: Layout | None = None,
     observer: Observer | None = None,
@@ -59,6 +63,9 @@ def simulate(
         drop: clients that say nothing, or `{client: kind}`: it falls silent just before its first message of that kind.
         fault: `(sender, recipient, packet) -> packets`: loses, repeats, reorders or corrupts what travels.
         policy: the clients' and servers' own limits.
+        budgets: what each client pays rounds with privacy terms from. A client that cannot pay is not asked for its update, and stands
+            among those that left.
+        spent: the noisy steps of each client's training, where the terms ask for `dp-sgd`.
         aggregators: how many aggregators (or key holders); by default what the plan asks for.
         layout: by default that of the first update; one with bound facts or scale groups otherwise.
         observer: sees every step of every party, for example to time it (`secagg.bench` does).
@@ -70,7 +77,8 @@ def simulate(
         The result; `bytes_up` and `bytes_down` count real envelopes and payloads.
 
     Raises:
-        ConfigError: an update does not fit the others or the plan.
+        ConfigError: an update does not fit the others or the plan, or noisy steps the privacy terms.
+        BudgetExceeded: noisy steps cost more than the terms or a client's budget allow.
         SessionAborted: too few were left to finish safely.
 
     Guarantees: the same code as over the network, minus TLS; time is virtual, so a drop-out costs no waiting.
@@ -78,6 +86,9 @@ def simulate(
     given = list(weights) if weights is not None else [1] * len(updates)
     if not updates or len(given) != len(updates):
         raise ConfigError(f"{len(updates)} updates and {len(given)} weights: one weight for each of at least one update")
+    for name, each in (("budgets", budgets), ("spent", spent)):
+        if each and (len(each) != len(updates) or engine is not None):
+            raise ConfigError(f"{len(each)} {name} for {len(updates)} updates: one for each, and in this process (engine=None)")
     shape = layout if layout is not None else Layout.of(updates[0])
     now = time.time()
     seats = aggregators if aggregators is not None else getattr(plan, "aggregators", 0)
@@ -92,7 +103,9 @@ def simulate(
         return _flatten(shape, updates[index], index), given[index]
 
     network = MemoryNetwork(now=world.now, fault=fault, observer=observer)
-    return _Round(world, parties, shape, network, bring, _silences(parties, drop), away).run(updates[0])
+    pays = {one.party: purse for one, purse in zip(parties.clients, budgets, strict=False)}
+    steps = {one.party: tuple(taken) for one, taken in zip(parties.clients, spent, strict=False)}
+    return _Round(world, parties, shape, network, bring, _silences(parties, drop), away, pays, steps).run(updates[0])
 
 
 _FIXED = 1.8e9
@@ -132,7 +145,10 @@ class _Round:
         bring: Bring,
         silences: Mapping[PartyId, str],
         engine: Engine | None,
+        purses: Mapping[PartyId, Purse | None],
+        steps: Mapping[PartyId, Sequence[Steps]],
     ) -> None:
+        self.steps = steps
         self.network, self.bring = network, bring
         self.offers: dict[PartyId, Offer] = {}
         self.clients: dict[PartyId, Client] = {}
@@ -150,7 +166,8 @@ class _Round:
                 network.attach(party, agent)
         for one in parties.clients if engine is None else ():
             own = Dice(world.seed, one.party)
-            client = Client(one, plans=plans, policy=policy, ledger=Ledger(), entropy=own, notify=partial(self._notice, one.party))
+            notify, purse = partial(self._notice, one.party), purses.get(one.party)
+            client = Client(one, plans=plans, policy=policy, ledger=Ledger(), entropy=own, notify=notify, purse=purse)
             self.clients[one.party] = client
             if one.party in silences:
                 self.silent[one.party] = _Silent(client, silences[one.party])
@@ -199,7 +216,7 @@ class _Round:
         offers, self.offers = self.offers, {}
         for party, offer in offers.items():
             vector, weight = self.bring(party)
-            submit = partial(self.clients[party].submit, offer, vector, weight, self.network.now)
+            submit = partial(self.clients[party].submit, offer, vector, weight, self.network.now, self.steps.get(party, ()))
             sent = self.network.observer.act(party, "submit", submit)
             self.network.send(self.silent[party].kept(sent) if party in self.silent else sent)
         return bool(offers)

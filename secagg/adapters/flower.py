@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,8 +26,12 @@ from numpy.typing import NDArray
 
 from secagg.adapters.desk import desk
 from secagg.adapters.flower_grid import HELLO, RECORD, Nodes, bag_of, hello, record_of
+from secagg.adapters.flower_private import put_terms, spent_of
+from secagg.adapters.own import own_terms
 from secagg.adapters.party import Party
 from secagg.adapters.relay import Bags, Relay
+from secagg.dp.accountant import Steps
+from secagg.dp.budget import Purse
 from secagg.errors import ConfigError, SessionAborted
 from secagg.identity import Identity
 from secagg.ledger import Ledger
@@ -175,7 +180,8 @@ class SecureMod:
             names as `secagg-identity`, in a simulation the one that the run's names as `secagg-pki`. Never keep keys in the app's folder:
             Flower sends that to every node.
         weight: the metric that holds the number of examples; None: every client counts the same.
-        policy: what this party insists on. base_model: SHA-256 of the frozen weights that it holds.
+        policy, budget: what this party insists on, and pays rounds with privacy terms from, unless the identity folder has a
+            `policy.toml` (see `secagg.adapters.own`), which goes before. base_model: SHA-256 of the frozen weights that it holds.
 
     Guarantees: a training message without a secure round is refused, so a server cannot ask for the update in the clear. Between
     messages the state lies in the context, sealed. Evaluation and queries pass through untouched.
@@ -187,9 +193,11 @@ class SecureMod:
         *,
         weight: str | None = "num-examples",
         policy: Policy | None = None,
+        budget: Purse | None = None,
         base_model: bytes | None = None,
     ) -> None:
-        self._identities, self._weight, self._policy, self._base_model = identities, weight, policy, base_model
+        self._identities, self._weight, self._base_model = identities, weight, base_model
+        self._policy, self._budget = policy, budget
 
     def __call__(self, message: Message, context: Context, call_next: Callable[[Message, Context], Message]) -> Message:
         if RECORD not in message.content:
@@ -203,8 +211,11 @@ class SecureMod:
         kept = cast(bytes, context.state[_KEPT]["kept"]) if _KEPT in context.state else b""
         del message.content[RECORD]
         trainer = _Trainer(message, context, call_next, self._weight)
-        with Party(me, kept, policy=self._policy, base_model=self._base_model, ledger=ledger) as party:
-            back = party.answer(bag, trainer.train, model=trainer.model)
+        with (
+            own_terms(me.folder, self._policy, self._budget) as (policy, budget),
+            Party(me, kept, policy=policy, budget=budget, base_model=self._base_model, ledger=ledger) as party,
+        ):
+            back = party.answer(bag, partial(trainer.train, party), model=trainer.model)
             context.state[_KEPT] = ConfigRecord({"kept": party.keep()})
         return Message(RecordDict({RECORD: record_of(back)}), reply_to=message)
 
@@ -245,9 +256,10 @@ class _Trainer:
         records = message.content.array_records
         self.model = floats(next(iter(records.values()))) if len(records) == 1 else None
 
-    def train(self, _: Mapping[str, Any]) -> tuple[Tensors, int]:
+    def train(self, party: Party, _: Mapping[str, Any]) -> tuple[Tensors, int, list[Steps]]:
         if self.model is None:
             raise ConfigError(f"{len(self._message.content.array_records)} array records came with the round; one is averaged")
+        put_terms(self._message, party.privacy)
         reply = self._next(self._message, self._context)
         if reply.has_error():
             raise RuntimeError(f"training failed: {reply.error.reason}")
@@ -256,7 +268,7 @@ class _Trainer:
             odd = sorted(trained.keys() ^ self.model.keys())
             raise ConfigError(f"training gave other arrays than it was given: {', '.join(odd[:5])}")
         update = {name: (array.astype(np.float64) - self.model[name]).astype(array.dtype) for name, array in trained.items()}
-        return update, self._count(reply.content)
+        return update, self._count(reply.content) if party.privacy is None else 1, spent_of(reply.content)
 
     def _count(self, content: RecordDict) -> int:
         if self._weight is None:

@@ -11,7 +11,8 @@ and its number of steps stay in the site's process.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,11 @@ from nvflare.apis.signal import Signal
 from safetensors.numpy import load_file, save_file
 
 from secagg.adapters.nvflare_beside import AtASite, ask
-from secagg.adapters.nvflare_filters import difference
-from secagg.adapters.nvflare_party import BAG, answer_as
+from secagg.adapters.nvflare_filters import difference, spent_of
+from secagg.adapters.nvflare_party import BAG, PRIVACY, answer_as
+from secagg.adapters.party import Party
 from secagg.adapters.relay import Bags, Relay
+from secagg.dp.accountant import Steps
 from secagg.errors import ConfigError, SecAggError, SessionAborted
 from secagg.identity import Identity
 from secagg.policy import Policy
@@ -39,6 +42,7 @@ from secagg.runtime.plans import Installed
 from secagg.runtime.result import Result
 
 TASK = "secagg"
+Trained = tuple[Mapping[str, Any], int, Sequence[Steps]]
 _ROUND, _POLL = "secagg-round", 0.05
 
 
@@ -151,7 +155,11 @@ class SecureExecutor(Executor, AtASite):  # type: ignore[misc]  # nvflare is not
             `NUM_STEPS_CURRENT_ROUND`, which is the weight (1 where it is missing).
         identity: the site's identity folder, absolute; `{site}` stands for the site's name.
 
-    Guarantees: the `train` task itself is refused, so that the server cannot ask for the update in the clear.
+    Where the round asks for a training with noise, the task has the header `secagg.privacy`, the round's terms as a dict, and the answer
+    states its noisy steps in the header `secagg.spent`: a list of dicts, `dataclasses.asdict` of `secagg.dp.accountant.Steps`.
+
+    Guarantees: the `train` task itself is refused, so that the server cannot ask for the update in the clear. `policy.toml` in the identity
+    folder is what this party insists on and pays from (see `secagg.adapters.own`), whatever the job says.
     """
 
     def __init__(self, executor: Executor, identity: str) -> None:
@@ -168,8 +176,8 @@ class SecureExecutor(Executor, AtASite):  # type: ignore[misc]  # nvflare is not
             self.log_error(fl_ctx, f"task {task_name!r} refused: this site takes part in secure rounds only")
             return make_reply(ReturnCode.TASK_UNSUPPORTED)
 
-        def train(model: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
-            return self._train(dict(model), shareable.get(_ROUND, 0), fl_ctx, abort_signal)
+        def train(party: Party, model: Mapping[str, Any]) -> Trained:
+            return self._train(party, dict(model), shareable.get(_ROUND, 0), fl_ctx, abort_signal)
 
         try:
             back = answer_as(fl_ctx.get_identity_name(), self.identity, shareable[BAG], train)
@@ -181,14 +189,16 @@ class SecureExecutor(Executor, AtASite):  # type: ignore[misc]  # nvflare is not
         reply[BAG] = back
         return reply
 
-    def _train(self, model: dict[str, Any], number: int, fl_ctx: FLContext, abort_signal: Signal) -> tuple[Mapping[str, Any], int]:
+    def _train(self, party: Party, model: dict[str, Any], number: int, fl_ctx: FLContext, abort_signal: Signal) -> Trained:
         asked = DXO(DataKind.WEIGHTS, data={name: value.copy() for name, value in model.items()}).to_shareable()
         asked.set_header("current_round", number)
+        if party.privacy is not None:
+            asked.set_header(PRIVACY, asdict(party.privacy))
         reply = self.executor.execute("train", asked, fl_ctx, abort_signal)
         if reply.get_return_code() != ReturnCode.OK:
             raise _Failed(f"the training executor answered {reply.get_return_code()}")
         trained = from_shareable(reply)
-        return difference(trained, model)
+        return *difference(trained, model), spent_of(reply)
 
 
 class _Failed(Exception):

@@ -12,7 +12,8 @@ asked over NVFlare's auxiliary messages while the server aggregates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from threading import Lock
 from typing import Any
 
@@ -31,8 +32,10 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.job_config.defs import FilterType
 
 from secagg.adapters.nvflare_beside import AtASite, ask
-from secagg.adapters.nvflare_party import BAG, answer_as
+from secagg.adapters.nvflare_party import BAG, PRIVACY, SPENT, answer_as, looked_at
+from secagg.adapters.party import Party
 from secagg.adapters.relay import Bags, Relay
+from secagg.dp.accountant import Steps
 from secagg.errors import ConfigError, SecAggError, SessionAborted
 from secagg.identity import Identity
 from secagg.policy import Policy
@@ -177,6 +180,13 @@ class SecureFilter(Filter, AtASite):  # type: ignore[misc]
         if not isinstance(bag, bytes):
             raise ContentBlockedException("a training task without a secure round: the server has to run SecureAggregator")
         model = from_shareable(task).data
+        try:
+            terms = looked_at(fl_ctx.get_identity_name(), self.identity, bag, floats(model))
+        except (SecAggError, OSError) as refused:
+            self.log_error(fl_ctx, f"out of this round before it is trained for: {refused}")
+            raise ContentBlockedException("this site takes no part in the round") from refused
+        if terms is not None:
+            task.set_header(PRIVACY, asdict(terms))
         fl_ctx.set_prop(_OFFER, (bag, {name: np.array(value) for name, value in model.items()}), private=True, sticky=False)
         return task
 
@@ -185,8 +195,8 @@ class SecureFilter(Filter, AtASite):  # type: ignore[misc]
             return make_reply(answer.get_return_code())  # it may hold more than the code
         start = floats(model)
 
-        def train(_: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
-            return difference(from_shareable(answer), start)
+        def train(_: Party, __: Mapping[str, Any]) -> tuple[Mapping[str, Any], int, Sequence[Steps]]:
+            return *difference(from_shareable(answer), start), spent_of(answer)
 
         reply = make_reply(ReturnCode.OK)
         try:
@@ -250,6 +260,14 @@ def floats(weights: Mapping[str, Any]) -> dict[str, Any]:
     """The arrays that are averaged. Others (counters, indices) stay as the model has them."""
     arrays = {name: np.asarray(value) for name, value in weights.items()}
     return {name: array for name, array in arrays.items() if array.dtype.kind == "f"}
+
+
+def spent_of(answer: Shareable) -> list[Steps]:
+    """The noisy steps that an answer states. Raises ConfigError for a header of another form."""
+    try:
+        return [Steps(**one) for one in answer.get_header(SPENT) or ()]
+    except TypeError as refused:
+        raise ConfigError(f"the header {SPENT!r} of the answer is no list of steps as dicts: {refused}") from refused
 
 
 def difference(trained: DXO, start: Mapping[str, Any]) -> tuple[dict[str, Any], int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from secagg.adapters.bag import open_bag, pack_bag
 from secagg.control import Describe
+from secagg.dp.accountant import Steps
+from secagg.dp.budget import Purse
 from secagg.encode.layout import Layout
 from secagg.endpoint import Endpoint
 from secagg.envelope import Packet
@@ -28,6 +30,7 @@ from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.payload import Blob
 from secagg.policy import Policy
+from secagg.privacy import PrivacyTerms
 from secagg.receipt import Receipt
 from secagg.roles import Plan
 from secagg.round import open_round
@@ -39,8 +42,9 @@ from secagg.runtime.plans import spoken
 from secagg.snapshot import open_state, seal_state
 from secagg.types import Entropy
 
-Train = Callable[[Mapping[str, NDArray[np.float32]]], tuple[Mapping[str, Any], int]]
-"""`train(model)` gives (update, weight): what is to be averaged, under the model's names, and how much it counts."""
+Train = Callable[[Mapping[str, NDArray[np.float32]]], tuple[Mapping[str, Any], int] | tuple[Mapping[str, Any], int, Sequence[Steps]]]
+"""`train(model)` gives (update, weight): what is to be averaged, under the model's names, and how much it counts. Where `Party.privacy`
+asks for `dp-sgd`, it gives the noisy steps that it took as well. Under privacy terms every update counts 1, whatever its weight."""
 
 Submit = Callable[[Offer], tuple[NDArray[np.float32], int] | None]
 
@@ -63,6 +67,8 @@ class Party:
         me: its keys; they stay in this process.
         kept: what `keep()` gave after the message before; empty at first.
         policy: what this party insists on, whatever the coordinator asks for.
+        budget: what rounds with privacy terms are paid from; a client whose policy asks for privacy needs it. What a round would spend and
+            the budget has not, ends the round for this party before it trains.
         layout: the exact layout that this party trains; None: it takes what comes, under its policy.
         base_model: SHA-256 of the frozen weights that it holds; None: not compared.
         state: folder for the ledger; by default `me.folder / "state"`.
@@ -80,6 +86,7 @@ class Party:
         *,
         plans: Sequence[type[Plan]] | None = None,
         policy: Policy | None = None,
+        budget: Purse | None = None,
         layout: Layout | None = None,
         base_model: bytes | None = None,
         state: Path | None = None,
@@ -89,12 +96,14 @@ class Party:
     ) -> None:
         self.me, self.receipts, self.refused = me, list[Receipt](), list[Refused]()
         self._owns, self._clock, self._entropy = ledger is None, clock, entropy
+        chosen, self._budget, self.privacy = policy or Policy(), budget, None
+        if chosen.privacy is not None and budget is None and me.member.role == "client":
+            raise ConfigError(f"the policy of {me.party} asks for privacy: give the budget that its rounds are paid from as well")
         self._ledger, self._offer = Home.of(me, state).ledger(ledger), None
-        chosen = policy or Policy()
         parts: dict[str, Any] = {"plans": spoken(plans, chosen), "policy": chosen, "ledger": self._ledger, "entropy": entropy}
         if me.member.role == "client":
             expectation = Expectation(exact=layout, base_model=base_model)
-            self.agent: Attendant = Client(me, notify=self._notice, expectation=expectation, **parts)
+            self.agent: Attendant = Client(me, notify=self._notice, expectation=expectation, purse=budget, **parts)
         else:
             self.agent = Attendant(me, notify=self._notice, **parts)
         if kept:
@@ -110,10 +119,11 @@ class Party:
 
         Raises:
             MalformedMessage: these bytes are no bag. What is wrong inside one is refused packet by packet and logged.
-            ConfigError: the update does not fit the model, or the weight the round.
+            ConfigError: the update does not fit the model, or the weight the round, or the noisy steps its privacy terms.
+            BudgetExceeded: the steps cost more than the terms or the budget allow; nothing was sent.
         """
         packets = open_bag(bag)
-        return pack_bag(self.take([_with_model(one, model) for one in packets] if model is not None else packets, train))
+        return pack_bag(self.take([with_model(one, model) for one in packets] if model is not None else packets, train))
 
     def take(self, packets: Iterable[Packet], train: Train | None = None, *, submit: Submit | None = None) -> list[Packet]:
         """`answer`, for those who carry packets themselves; `submit` instead of `train` gives values in layout order, or None."""
@@ -169,11 +179,26 @@ class Party:
             return [] if given is None else self.agent.submit(offer, *given, self._clock())
         if train is None:
             raise ConfigError(f"a round begins and {self.me.party} was given no way to train for it: pass `train`")
-        layout = offer.model.layout
-        update, weight = train(layout.restore(offer.model.values))
+        self.privacy, layout, release = offer.privacy, offer.model.layout, self._release(offer)
+        if release is None:
+            return self.agent.abandon("restarted", "this attempt was trained for before, and its update may have left")
+        update, weight, *noisy = train(layout.restore(offer.model.values))
+        if offer.privacy is not None:
+            weight = 1
         if isinstance(weight, bool) or not 1 <= weight <= offer.max_weight:
             raise ConfigError(f"weight {weight!r} lies outside 1 … {offer.max_weight} of this round: count examples in larger units")
-        return self.agent.submit(offer, layout.flatten(update), weight, self._clock())
+        named, spent = replace(offer, release=release), tuple(step for steps in noisy for step in steps)
+        return self.agent.submit(named, layout.flatten(update), weight, self._clock(), spent)
+
+    def _release(self, offer: Offer) -> str | None:
+        """What a training is called in the budget; None: one for this attempt is paid already, and is not made a second time.
+
+        Nothing of a training outlives this object, so one that is asked for again would be another release.
+        """
+        seat = self.agent.seat
+        name = offer.release if seat is None else seat.opened.ctx.rd.hex()
+        by_steps = offer.privacy is not None and not offer.privacy.distributed
+        return None if by_steps and self._budget is not None and self._budget.paid(name) else name
 
     def _notice(self, event: object) -> None:
         match event:
@@ -185,9 +210,11 @@ class Party:
                 self.refused.append(event)
 
     _offer: Offer | None
+    privacy: PrivacyTerms | None
+    """Privacy terms of the round that is trained for: look at them in `train`."""
 
 
-def _with_model(packet: Packet, model: Mapping[str, Any]) -> Packet:
+def with_model(packet: Packet, model: Mapping[str, Any]) -> Packet:
     """A description that came without its model, with the model that the stack brought."""
     if packet.header.kind != Describe.KIND or packet.payload is not None or not packet.header.payload_size:
         return packet

@@ -25,8 +25,6 @@ def join(file: Annotated[Path, typer.Argument(help="TOML file of the client.")],
     from secagg.cli.signals import stoppable
     from secagg.cli.training import Trainer
     from secagg.config import ClientSettings, load
-    from secagg.dp.budget import BudgetLedger, Purse
-    from secagg.errors import ConfigError
     from secagg.identity import Identity
     from secagg.runtime import join as dial
 
@@ -35,11 +33,7 @@ def join(file: Annotated[Path, typer.Argument(help="TOML file of the client.")],
     identity = Identity.load(settings.party.identity)
     aggregator = Identity.load(settings.party.aggregator) if settings.party.aggregator is not None else None
     kept = ResultFolder(settings.results.folder) if settings.results is not None else None
-    purse = None
-    if settings.budget is not None:
-        if not settings.budget.file.exists():
-            raise ConfigError(f"[budget] {settings.budget.file}: no such budget ledger: `secagg budget set` makes one")
-        purse = Purse(BudgetLedger(settings.budget.file), settings.budget.data)
+    purse = settings.budget.purse() if settings.budget is not None else None
     with out.progress(f"loading {settings.training.callable}"):
         trainer = Trainer(settings.training)
     with (

@@ -242,6 +242,11 @@ class BudgetLedger:
         with self._lock, self._refusals():
             return self._needed(data)
 
+    def paid(self, data: str, release: str) -> bool:
+        """Whether a release of this name stands in the ledger."""
+        with self._lock, self._refusals():
+            return self._db.execute("SELECT 1 FROM spent WHERE data = ? AND release = ?", (data, release)).fetchone() is not None
+
     def data(self) -> list[str]:
         """The data sets that have a budget, sorted."""
         with self._lock, self._refusals():
@@ -326,6 +331,10 @@ class Purse:
 
     ledger: BudgetLedger
     data: str
+
+    def paid(self, release: str) -> bool:
+        """Whether a release of this name stands in the ledger."""
+        return self.ledger.paid(self.data, release)
 
     def check(self, unit: Unit, steps: Sequence[Spending] = ()) -> Guarantee:
         """See `BudgetLedger.check`."""

@@ -14,10 +14,16 @@ from safetensors.numpy import load_file
 
 pytest.importorskip("nvflare")
 
-from protocols import pairwise
+from protocols import additive, pairwise
 from secagg.adapters.nvflare import SecureExecutor
+from secagg.adapters.relay import Relay
+from secagg.dp.accountant import Steps
+from secagg.dp.budget import Budget, BudgetLedger
 from secagg.errors import ConfigError
+from secagg.identity import Identity
+from secagg.ledger import Ledger
 from secagg.pki.trial import make_trial
+from secagg.privacy import PrivacyTerms
 from tests.adapters.plain import STACKS, bound, largest_difference, plain_loop, sums_in
 from tests.repository.source import ROOT
 
@@ -93,11 +99,13 @@ def guards(task: str) -> tuple[Any, Any, Any]:
     return before, behind, context
 
 
-def test_no_weights_pass_the_filter() -> None:
+def test_no_weights_pass_the_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     from nvflare.apis.dxo import DXO, DataKind
     from nvflare.apis.filter import ContentBlockedException
     from nvflare.apis.fl_constant import ReturnCode
     from nvflare.apis.shareable import make_copy, make_reply
+
+    from secagg.adapters import nvflare_filters
 
     weights = DXO(DataKind.WEIGHTS, data={"w": np.ones(3, np.float32)}).to_shareable()
     before, behind, context = guards("train")
@@ -105,6 +113,10 @@ def test_no_weights_pass_the_filter() -> None:
         before.process(weights, context)  # a server that asks for training in the clear
     assert "DXO" not in behind.process(weights, context)  # and if it were trained all the same
     asked = make_copy(weights)
+    asked["bag"] = b"a round"
+    with pytest.raises(ContentBlockedException, match="takes no part"):
+        before.process(asked, context)  # a round that this site cannot look at is not trained for
+    monkeypatch.setattr(nvflare_filters, "looked_at", lambda *_: None)
     asked["bag"] = b"a round"
     assert "bag" not in before.process(asked, context)
     failed = make_reply(ReturnCode.EXECUTION_EXCEPTION)
@@ -116,6 +128,48 @@ def test_no_weights_pass_the_filter() -> None:
     assert answer.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
     assert "DXO" in weights
     assert "DXO" not in answer
+
+
+def test_a_site_looks_at_policy_and_budget_before_it_trains_and_pays_its_steps(tmp_path: Path) -> None:
+    """The terms come to the executor in a header; what it says it took is paid before the filter lets anything go."""
+    from nvflare.apis.dxo import DXO, DataKind
+    from nvflare.apis.filter import ContentBlockedException
+    from nvflare.apis.fl_constant import ReservedKey
+    from nvflare.apis.shareable import make_copy
+
+    from secagg.adapters.nvflare_filters import SecureFilter
+    from secagg.adapters.nvflare_party import PRIVACY, SPENT
+
+    folder = tmp_path / "pki" / "client-0"
+    terms = PrivacyTerms(unit="record", mechanism="dp-sgd", noise_multiplier=1.0, epsilon=2.0, delta=1e-5, clip=1.0)
+    names = [f"client-{index}" for index in range(3)]
+    make_trial(tmp_path / "pki", clients=names, aggregators=["auditor", "leader"])
+    policy = '[policy.privacy]\nunit = "record"\nepsilon = 2.0\ndelta = 1e-5\n[budget]\nfile = "budget.sqlite"\ndata = "captions"\n'
+    (folder / "policy.toml").write_text(policy.replace("epsilon = 2.0", "epsilon = 1.0"))
+    with BudgetLedger(folder / "budget.sqlite") as ledger:
+        ledger.allow("captions", Budget("record", 5000, 5.0, 1e-5))
+    plan = additive.Plan(clients=3, max_weight=1, privacy=terms)
+    hub, *beside = [Identity.load(tmp_path / "pki" / name) for name in ("hub", "auditor", "leader")]
+    relay = Relay(plan, hub, beside=beside, ledger=Ledger(), carry_model=False)
+    model = {"w": np.zeros(8, np.float32)}
+    bags = relay.begin(model, names)
+    asked = DXO(DataKind.WEIGHTS, data=model).to_shareable()
+    asked["bag"] = next(bag for name, bag in bags.items() if name == "client-0")
+    before, behind, context = guards("train")
+    for one in (before, behind):
+        assert isinstance(one, SecureFilter)
+        one.identity = str(tmp_path / "pki" / "{site}")
+    context.set_prop(ReservedKey.IDENTITY_NAME, "client-0", private=False, sticky=False)
+    with pytest.raises(ContentBlockedException, match="takes no part"):
+        before.process(make_copy(asked), context)
+    (folder / "policy.toml").write_text(policy)
+    task = before.process(make_copy(asked), context)
+    assert PrivacyTerms(**task.get_header(PRIVACY)) == terms
+    answer = DXO(DataKind.WEIGHT_DIFF, data={"w": np.full(8, 0.1, np.float32)}).to_shareable()
+    answer.set_header(SPENT, [{"count": 20, "noise_multiplier": 1.2, "sampling": 0.01}])
+    assert behind.process(answer, context)["bag"]
+    with BudgetLedger(folder / "budget.sqlite") as ledger:
+        assert [entry.steps for entry in ledger.balance("captions").entries] == [(Steps(20, 1.2, 0.01),)]
 
 
 def test_of_other_tasks_only_metrics_leave() -> None:
