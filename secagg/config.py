@@ -92,6 +92,8 @@ class PrivacyLimits(Table):
     epsilon: float
     delta: float
     mechanisms: frozenset[str] = frozenset()
+    epsilon_alone: float | None = None
+    trust_aggregators: bool = True
 
 
 class Limits(Table):

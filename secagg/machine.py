@@ -104,8 +104,9 @@ class Numbers(Protocol):
     def privacy(self) -> PrivacyTerms | None: ...
 
 
-def encoding_of(plan: Numbers, *, factor: int = 1) -> Encoding:
-    """How updates become ring words under the plan's numbers and privacy terms; `factor` is the largest that a weight is multiplied by.
+def encoding_of(plan: Numbers, *, factor: int = 1, aggregators: int = 0) -> Encoding:
+    """How updates become ring words under the plan's numbers and privacy terms; `factor` is the largest that a weight is multiplied by,
+    `aggregators` how many there are that add noise where the terms ask for it.
 
     Raises ConfigError for numbers that leave no head-room.
     """
@@ -117,7 +118,7 @@ def encoding_of(plan: Numbers, *, factor: int = 1) -> Encoding:
         max_parties=plan.clients,
         ring_bits=plan.ring_bits,
     )
-    return exact if plan.privacy is None else plan.privacy.encoding(exact, plan.floors)
+    return exact if plan.privacy is None else plan.privacy.encoding(exact, plan.floors, aggregators=aggregators)
 
 
 def keyholders_of(roster: Roster, wanted: int) -> tuple[PartyId, ...]:

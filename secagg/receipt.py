@@ -41,14 +41,18 @@ class Costs:
     """ε at `delta` of one sum with distributed noise.
 
     Attributes:
-        server: for who sees the sum and adds nothing of their own to it.
-        colluding: for who knows the noise of `colluders` of its clients too.
+        server: for who sees the sum and knows none of the noise in it.
+        colluding: for who knows the noise of `colluders` of its clients too, and of all aggregators but one.
+        aggregator: for who sees the sum and knows the noise of one aggregator; None where aggregators add none.
+        alone: for who knows the noise of all clients but the one in question, and of all aggregators but one.
     """
 
     server: float
     colluding: float
     colluders: int
     delta: float
+    aggregator: float | None
+    alone: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +163,21 @@ class Receipt:
         described = self.round.description
         if described.privacy is None or (noise := described.noise()) is None:
             return None
-        shares, colluders = len(self.included), described.floors.colluders
+        shares, colluders, helpers = len(self.included), described.floors.colluders, len(described.servers)
         delta = described.privacy.delta
-        return Costs(noise.against(shares).epsilon(delta), noise.against(max(shares - colluders, 1)).epsilon(delta), colluders, delta)
+
+        def known(clients: int, aggregators: int) -> float:
+            left = replace(noise, shares=max(shares - clients, 1), more=noise.more * (helpers - aggregators) if noise.more else 0.0)
+            return left.epsilon(delta)
+
+        return Costs(
+            server=known(0, 0),
+            colluding=known(colluders, helpers - 1),
+            colluders=colluders,
+            delta=delta,
+            aggregator=known(0, 1) if noise.more else None,
+            alone=known(shares - 1, helpers - 1),
+        )
 
     def _signed(self) -> bytes:
         return serialise(self._wire(b""))

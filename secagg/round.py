@@ -167,11 +167,12 @@ class RoundDescription:
         )
         return digest("round-description/substance", fixed.to_bytes())
 
-    def noise(self, *, honest: int | None = None) -> IntegerNoise | None:
-        """The integer noise in its sum, of `honest` shares or as many as are certain; None: clients add no shares."""
+    def noise(self, *, honest: int | None = None, aggregators: int = 1) -> IntegerNoise | None:
+        """The integer noise in its sum that nobody knows: of `honest` shares or as many as are certain, and of so many aggregators, where
+        they add some; None: clients add no shares."""
         if self.privacy is None or not self.privacy.distributed:
             return None
-        return self.privacy.noise(self.encoding, self.values, self.floors, honest=honest)
+        return self.privacy.noise(self.encoding, self.values, self.floors, honest=honest, aggregators=aggregators)
 
     def input(self, version: int) -> Input | None:
         """The allowed input model of this version, if it is allowed."""
@@ -303,7 +304,7 @@ def _check_privacy(described: RoundDescription, opened: Round, policy: Policy) -
         # > Privacy terms hold what they promise: weights are 1, the ring has room for the noise, and with the honest shares that are
         # > certain to be in a sum an attempt costs no more than the terms state (RD-C12).
         try:
-            terms.prove(described.encoding, described.values, described.floors)
+            terms.prove(described.encoding, described.values, described.floors, aggregators=len(described.servers))
         except ConfigError as refused:
             raise InvalidMessage("RD-C12", str(refused), culprits=blame) from refused
         # > Where an organisation is hidden, none has two clients in the cohort (RD-C13).

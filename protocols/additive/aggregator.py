@@ -13,13 +13,14 @@ from secagg.crypto.derive import frame
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.sign import BadSignature
 from secagg.crypto.stream import commitment
+from secagg.dp.sampler import sampler
 from secagg.errors import InvalidMessage, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.machine import Machine
 from secagg.payload import Payload
 from secagg.receipt import sign_agreement, verify_agreement
-from secagg.roles import Message, Outgoing
+from secagg.roles import Message, Outgoing, Vector
 from secagg.round import Round
 from secagg.tally import RunningSum, Tallies, Tally
 from secagg.types import Context, Entropy, PartyId, Secret
@@ -226,9 +227,21 @@ def share(state: Agreeing, *, seat: Seat, ledger: Ledger, entropy: Entropy) -> t
     ledger.release(seat.ctx, state.included, state.roots, model=described.inputs[0].model, terms=described.substance)
     key, to = Secret(entropy(SEED)), seat.params.collector
     context = share_context(seat.ctx, seat.me.party, to, state.roots)
-    payload, committed = seal_masked(state.tally.words, [], state.tally.ring, key, context)
+    payload, committed = seal_masked(noisy(state.tally, seat, entropy), [], state.tally.ring, key, context)
     sealed = seat.me.roster.member(to).sealing.seal(key, purpose=SHARE, context=context)
     return Done(), [Outgoing(to, Share(state.roots, sealed, committed, payload))]
+
+
+def noisy(tally: RunningSum, seat: Seat, entropy: Entropy) -> Vector:
+    """This aggregator's share of the sum, with noise of its own where the terms ask for it."""
+    words, described = tally.words, seat.opened.description
+    if described.privacy is None or not (variance := described.privacy.aggregator_variance(described.encoding, described.values)):
+        return words
+    # > Where the terms state it, each aggregator adds fresh Skellam noise of that variance to the coordinates of its share, and tells
+    # > nobody.
+    kept = words if words.flags.writeable else words.copy()
+    sampler("skellam", variance).add_into(kept[: described.values], tally.ring, entropy=entropy)
+    return kept
 
 
 def share_context(ctx: Context, aggregator: PartyId, collector: PartyId, roots: bytes) -> bytes:

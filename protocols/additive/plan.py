@@ -97,7 +97,7 @@ class Plan:
 
     @property
     def encoding(self) -> Encoding:
-        return encoding_of(self, factor=max(self.staleness))
+        return encoding_of(self, factor=max(self.staleness), aggregators=self.aggregators)
 
     def staleness_factor(self, age: int) -> int | None:
         """The public factor of a report whose input model is `age` versions old; None: too old."""

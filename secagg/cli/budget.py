@@ -84,5 +84,5 @@ def _noise(step: Spending) -> tuple[str, str, str]:
     from secagg.dp.integer import IntegerNoise
 
     if isinstance(step, IntegerNoise):
-        return step.kind, f"{(step.shares * step.variance) ** 0.5 / step.norm:.4g}", "1"
+        return step.kind, f"{step.total**0.5 / step.norm:.4g}", "1"
     return "gaussian", f"{step.noise_multiplier:g}", f"{step.sampling:g}"

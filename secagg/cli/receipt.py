@@ -142,7 +142,10 @@ def _privacy(receipt: Receipt) -> list[tuple[str, str]]:
     rows = [("privacy", str(terms)), ("booked by", ", ".join(one.party for one in receipt.spent) or "nobody")]
     if costs is not None:
         rows.append(("ε for the server alone", f"{costs.server:.4g} at δ = {costs.delta:g}"))
+        if costs.aggregator is not None:
+            rows.append(("ε with one aggregator", f"{costs.aggregator:.4g} at δ = {costs.delta:g}"))
         rows.append((f"ε with {costs.colluders} colluding", f"{costs.colluding:.4g} at δ = {costs.delta:g}"))
+        rows.append(("ε with all other clients", f"{costs.alone:.4g} at δ = {costs.delta:g}"))
     return rows
 
 

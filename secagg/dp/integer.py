@@ -43,6 +43,8 @@ class IntegerNoise:
         variance: of one share, in squared steps; of a discrete Gaussian, its parameter σ². What is drawn has a whole number here.
         shares: those that nobody knows (h): the guarantee counts on these alone.
         count: sums that one unit is in.
+        more: variance of noise beside the shares that nobody knows either: what aggregators that keep theirs to themselves have added. Of
+            Skellam noise only: a sum of discrete Gaussians of several variances is another law, for which no bound is worked out here.
 
     Raises:
         ConfigError: a number out of its range, or noise that is too small for the grid.
@@ -54,6 +56,7 @@ class IntegerNoise:
     variance: float
     shares: int
     count: int = 1
+    more: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -66,6 +69,14 @@ class IntegerNoise:
             object.__setattr__(self, name, value)  # 4 and 4.0 are the same noise, also where they are written down
             if not isfinite(value) or value <= 0:
                 raise ConfigError(f"{name}={value}: a positive number")
+        object.__setattr__(self, "more", float(self.more))
+        if not isfinite(self.more) or self.more < 0 or (self.more > 0 and self.kind != "skellam"):
+            raise ConfigError(f"more={self.more} beside {self.kind} shares: a number of at least 0, and 0 but for skellam")
+
+    @property
+    def total(self) -> float:
+        """Variance of all the noise in a sum that nobody knows."""
+        return self.shares * self.variance + self.more
 
     @property
     def bound(self) -> float:
@@ -91,7 +102,7 @@ class IntegerNoise:
 
     def _skellam(self, order: int) -> float:
         """[AKL21, theorem 3.5]"""
-        two, variance = self.bound, self.shares * self.variance
+        two, variance = self.bound, self.total
         one = two * min(sqrt(self.values), two)
         excess = min(((2 * order - 1) * two**2 + 6 * one) / (4 * variance**2), 3 * one / (2 * variance))
         return order * two**2 / (2 * variance) + excess

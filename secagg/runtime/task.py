@@ -54,7 +54,7 @@ class Task:
         trial = plan.describe(self._terms(tuple(member.party for member in first), 1.0), me.roster)
         self.floor, self.servers = trial.floors.floor, trial.servers
         if trial.privacy is not None:
-            trial.privacy.prove(trial.encoding, trial.values, trial.floors)
+            trial.privacy.prove(trial.encoding, trial.values, trial.floors, aggregators=len(trial.servers))
 
     @property
     def versions(self) -> tuple[tuple[int, bytes], ...]:

@@ -103,20 +103,22 @@ class Input(_message.Message):
     def __init__(self, version: _Optional[int] = ..., model: _Optional[bytes] = ..., factor: _Optional[int] = ...) -> None: ...
 
 class Privacy(_message.Message):
-    __slots__ = ("unit", "mechanism", "noise_multiplier", "epsilon", "delta", "clip")
+    __slots__ = ("unit", "mechanism", "noise_multiplier", "epsilon", "delta", "clip", "aggregator_noise")
     UNIT_FIELD_NUMBER: _ClassVar[int]
     MECHANISM_FIELD_NUMBER: _ClassVar[int]
     NOISE_MULTIPLIER_FIELD_NUMBER: _ClassVar[int]
     EPSILON_FIELD_NUMBER: _ClassVar[int]
     DELTA_FIELD_NUMBER: _ClassVar[int]
     CLIP_FIELD_NUMBER: _ClassVar[int]
+    AGGREGATOR_NOISE_FIELD_NUMBER: _ClassVar[int]
     unit: str
     mechanism: str
     noise_multiplier: float
     epsilon: float
     delta: float
     clip: float
-    def __init__(self, unit: _Optional[str] = ..., mechanism: _Optional[str] = ..., noise_multiplier: _Optional[float] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., clip: _Optional[float] = ...) -> None: ...
+    aggregator_noise: float
+    def __init__(self, unit: _Optional[str] = ..., mechanism: _Optional[str] = ..., noise_multiplier: _Optional[float] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., clip: _Optional[float] = ..., aggregator_noise: _Optional[float] = ...) -> None: ...
 
 class RoundDescription(_message.Message):
     __slots__ = ("protocol", "version", "task", "round", "attempt", "roster_hash", "coordinator", "cohort", "servers", "floors", "encoding", "layout", "base_model", "inputs", "quorum", "submit_ms", "finish_ms", "nonce", "values", "parameters", "privacy")
