@@ -16,6 +16,10 @@ from secagg.cli.output import current
 from secagg.errors import SecAggError
 
 
+class Unwritable(SecAggError):
+    """The system refused a file; says which one and why."""
+
+
 class Group(TyperGroup):
     """The root: turns errors into one line and an exit status, whatever command raised them."""
 
@@ -24,6 +28,11 @@ class Group(TyperGroup):
             return super().invoke(ctx)
         except (SecAggError, KeyboardInterrupt, typer.Abort) as error:
             raise typer.Exit(current().error(error)) from error
+        except BrokenPipeError:  # who reads the output has enough of it
+            raise
+        except OSError as error:  # a disk that is full or read-only is no bug of ours, wherever it is met
+            where = f"{error.filename}: " if error.filename is not None else ""
+            raise typer.Exit(current().error(Unwritable(f"{where}{error.strerror or error}"))) from error
 
 
 app = typer.Typer(

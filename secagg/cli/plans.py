@@ -50,7 +50,10 @@ def build(table: Protocol, roster: Roster, path: Path) -> Plan:
     Raises:
         ConfigError: an unknown key, or numbers that the plan refuses; names the file, the line and the key.
     """
-    kind = find(table.name)
+    try:
+        kind = find(table.name)
+    except ConfigError as refused:
+        raise ConfigError(f"{_place(path, 'name')}: [protocol]: {refused}") from refused
     known = {name for name, parameter in inspect.signature(kind).parameters.items() if parameter.kind is not parameter.VAR_KEYWORD}
     given = table.arguments()
     for key in given:

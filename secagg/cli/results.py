@@ -56,7 +56,10 @@ class ResultFolder:
         path = self.folder / MODEL
         if not path.exists():
             return 0, first
-        notes, model = tensors.read_notes(path), tensors.read(path)
+        try:
+            notes, model = tensors.read_notes(path), tensors.read(path)
+        except ConfigError as refused:
+            raise ConfigError(f"{refused}. Moved away, the hub goes on from the model that its state folder holds") from refused
         if notes.get("task") != task or not notes.get("round", "").isdigit():
             raise ConfigError(f"{path} is of task {notes.get('task')!r}, not {task!r}: give each task a [results] folder of its own")
         if {name: values.shape for name, values in model.items()} != {name: values.shape for name, values in first.items()}:

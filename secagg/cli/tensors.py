@@ -16,6 +16,7 @@ from secagg.errors import ConfigError
 from secagg.pki.files import write_public
 
 State = dict[str, NDArray[np.float32]]
+_DAMAGED = "{} is no safetensors file, or a damaged one: write it with `safetensors.numpy.save_file` or `safetensors.torch.save_file`"
 _DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 
 
@@ -28,9 +29,7 @@ def read(path: Path) -> State:
     except OSError as refused:
         raise ConfigError(f"cannot read the model {path}: {refused.strerror}") from refused
     except SafetensorError as refused:
-        raise ConfigError(
-            f"{path} is no safetensors file: write it with `safetensors.numpy.save_file` or `safetensors.torch.save_file`"
-        ) from refused
+        raise ConfigError(_DAMAGED.format(path)) from refused
     state = {name: _array(path, name, entry) for name, entry in entries}
     if not state:
         raise ConfigError(f"{path} holds no tensors")
@@ -38,11 +37,16 @@ def read(path: Path) -> State:
 
 
 def read_notes(path: Path) -> dict[str, str]:
-    """The metadata of a safetensors file."""
-    from safetensors import safe_open
+    """The metadata of a safetensors file. Raises ConfigError naming the file."""
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(str(path), framework="np") as file:
-        return dict(file.metadata() or {})
+    try:
+        with safe_open(str(path), framework="np") as file:
+            return dict(file.metadata() or {})
+    except OSError as refused:
+        raise ConfigError(f"cannot read the model {path}: {refused.strerror or refused}") from refused
+    except SafetensorError as refused:
+        raise ConfigError(_DAMAGED.format(path)) from refused
 
 
 def read_layout(path: Path, state: State) -> Layout:

@@ -124,6 +124,8 @@ class Trainer:
 def _failed(what: str, raised: Exception) -> TrainingFailed:
     failed = TrainingFailed(f"{what} {type(raised).__name__}: {raised}")
     theirs = raised.__traceback__.tb_next if raised.__traceback__ is not None else None
+    while theirs is not None and "importlib" in theirs.tb_frame.f_code.co_filename:
+        theirs = theirs.tb_next
     failed.add_note("".join(traceback.format_exception(type(raised), raised, theirs)))
     return failed
 
@@ -135,8 +137,6 @@ def _find(settings: Training) -> Callable[..., Any]:
         sys.path.insert(0, folder)
     try:
         found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
     except ModuleNotFoundError as refused:
         missing = (
             f"{module} is neither installed nor in {folder}"
@@ -144,6 +144,11 @@ def _find(settings: Training) -> Callable[..., Any]:
             else f"it needs {refused.name}, which is not installed"
         )
         raise ConfigError(f"[training] callable {settings.callable!r}: {missing}: correct the name, or set [training] path") from refused
+    except Exception as raised:
+        raise _failed(f"loading {settings.callable} raised", raised) from raised
+    try:
+        for part in name.split("."):
+            found = getattr(found, part)
     except AttributeError as refused:
         raise ConfigError(f"[training] callable {settings.callable!r}: {refused}") from refused
     if not callable(found):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -57,9 +59,31 @@ def make_trial(
     """
     now = now or datetime.now(UTC)
     cast = _cast(clients, aggregators, keyholders, hub, peer=peer, holding=holding)
+    ours = [folder / name for name in (AUTHORITY_FOLDER, ROSTER_FILE, *(party for party, _, _ in cast))]
+    if taken := [path for path in ours if path.exists()]:
+        raise ConfigError(f"{taken[0]} exists: give the trial a folder of its own")
     make_folder(folder)
-    if taken := [party for party, _, _ in cast if (folder / party).exists()]:
-        raise ConfigError(f"{folder / taken[0]} exists: give the trial a folder of its own")
+    try:
+        return _make(folder, cast, hosts, consortium, days, classic=classic, now=now)
+    except BaseException:
+        for path in ours:  # half a trial would only stand in the way of the next try
+            shutil.rmtree(path, ignore_errors=True)
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty: it was there before
+            folder.rmdir()
+        raise
+
+
+def _make(
+    folder: Path,
+    cast: Sequence[tuple[str, str, RoleName]],
+    hosts: Sequence[str],
+    consortium: str,
+    days: int,
+    *,
+    classic: bool,
+    now: datetime,
+) -> Trial:
     authority = Authority.create(folder / AUTHORITY_FOLDER, consortium, now=now)
     start, end = folders.validity(now, days)
     made: dict[Path, Requested] = {}

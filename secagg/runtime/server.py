@@ -128,7 +128,11 @@ class Server:
         for attendant in aggregators:
             self._hub.attach(attendant.me.party, Runner(attendant.me.party, attendant, self._hub.route))
         self._host = address.rpartition(":")[0]
-        self._port = await self._hub.listen(address)
+        try:
+            self._port = await self._hub.listen(address)
+        except BaseException:
+            await self._hub.close("closing", "the hub could not start")
+            raise
         self._declare_interrupted()
 
     def _declare_interrupted(self) -> None:

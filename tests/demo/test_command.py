@@ -31,6 +31,14 @@ def test_a_wrong_argument_ends_with_status_2_and_what_to_write(tmp_path, argumen
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "file" / "out")])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == f"secagg: {tmp_path / 'file' / 'out'}: Not a directory"
+    assert "Traceback" not in result.stderr
+
+
 def test_json_says_the_error_to_a_machine(tmp_path):
     result = invoke(tmp_path, "--json", "--task", "speech")
     assert json.loads(result.stdout)["exit"] == 2

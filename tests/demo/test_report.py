@@ -158,6 +158,13 @@ def test_every_table_has_headers_with_a_scope_and_scrolls_in_its_own_box(html):
     assert regions == sum(tag == "table" for tag, _ in page.elements)
 
 
+def test_what_only_screen_readers_read_widens_no_page(html):
+    # An absolutely placed word of a wide table would hang out of a box that scrolls but does not hold it, and move the page on a phone.
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert re.search(r"\.sr \{ position: absolute", style)
+    assert re.search(r"\.scroll \{[^}]*position: relative", style)
+
+
 def test_score_tables_say_what_the_json_says(english, results):
     rows = Page(english).rows
     for variant in results.variants:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from protocols import additive
 from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError, SessionAborted, TransportError
 from secagg.identity import Identity
 from secagg.policy import Floors, Policy
-from secagg.runtime import attend, join, serve
+from secagg.runtime import attend, driver, join, serve
 from secagg.testing.insecure_plaintext import Plan as Plaintext
 from tests.network.conftest import CLIENTS, PLANS, VALUES, Clients, mean_of, model, update
 
@@ -252,6 +253,23 @@ def test_who_may_call_what(plain: Path, trial: Path, tmp_path: Path):
         hub(trial, secure(), tmp_path, aggregators=[Identity.load(trial / "c0")])
     with pytest.raises(TransportError, match="cannot listen"):
         serve(plaintext(), "203.0.113.1:7070", identity=Identity.load(plain / "hub"), model=model(), state=tmp_path / "x")
+
+
+def test_a_hub_that_cannot_listen_leaves_nothing_running(trial: Path, tmp_path: Path):
+    async def running() -> list[str]:
+        return [repr(task) for task in asyncio.all_tasks() if "Runner._run" in repr(task)]
+
+    before = driver.call(running())
+    with pytest.raises(TransportError, match="cannot listen"):
+        serve(
+            secure(),
+            "203.0.113.1:7070",
+            identity=Identity.load(trial / "hub"),
+            aggregators=[Identity.load(trial / "a0")],
+            model=model(),
+            state=tmp_path,
+        )
+    assert len(driver.call(running())) <= len(before)
 
 
 def test_another_task_in_the_state_folder_is_refused(plain: Path, tmp_path: Path):

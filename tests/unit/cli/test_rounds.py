@@ -201,7 +201,7 @@ def test_rounds_in_a_row_may_fail_as_often_as_the_file_allows(
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('name = "additive"', 'name = "aditive"', "did you mean `additive`?"),
+        ('name = "additive"', 'name = "aditive"', "hub.toml:11: [protocol]: no protocol 'aditive' is installed: did you mean `additive`?"),
         ("bits = 12", "bit = 12", "hub.toml:13: [protocol] bit: unknown key of additive: did you mean `bits`?"),
         ("bits = 12", "bits = 12\naggregators = 1", "hub.toml:14: [protocol]: aggregators=1"),
         ("bits = 12", 'bits = "x"', "hub.toml:13: [protocol]"),

@@ -47,6 +47,12 @@ def test_files_that_hold_no_model_are_named(tmp_path: Path) -> None:
     path.write_bytes(b"\x80\x04pickle")
     with pytest.raises(ConfigError, match="no safetensors file"):
         tensors.read(path)
+    with pytest.raises(ConfigError, match=r"m\.safetensors is no safetensors file"):
+        tensors.read_notes(path)
+    with pytest.raises(ConfigError, match="cannot read the model"):
+        tensors.read_notes(tmp_path)
+    with pytest.raises(ConfigError, match="cannot read the model"):
+        tensors.read_notes(tmp_path / "nowhere")
     save_file({"count": np.arange(3)}, path)
     with pytest.raises(ConfigError, match="'count' has dtype I64"):
         tensors.read(path)
@@ -68,6 +74,11 @@ def test_results_go_on_where_they_ended_and_only_for_their_task(tmp_path: Path) 
     number, model = kept.newest("t", STATE)
     assert number == 4
     assert all(np.array_equal(values, later[name]) for name, values in model.items())
+    whole = (tmp_path / "results" / "model.safetensors").read_bytes()
+    (tmp_path / "results" / "model.safetensors").write_bytes(whole[:20])
+    with pytest.raises(ConfigError, match=r"model\.safetensors is no safetensors file, or a damaged one.* goes on from the model"):
+        kept.newest("t", STATE)
+    (tmp_path / "results" / "model.safetensors").write_bytes(whole)
     with pytest.raises(ConfigError, match="is of task 't', not 'other'"):
         kept.newest("other", STATE)
     with pytest.raises(ConfigError, match="other tensors"):

@@ -142,6 +142,26 @@ def test_a_module_that_is_not_there_is_looked_for_and_named(tmp_path: Path) -> N
         Trainer(Training(callable="needs_more:train", path=tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("class Train(:", "SyntaxError: invalid syntax"),
+        ("from json import nothing", "ImportError: cannot import name 'nothing'"),
+        ("import json\njson.nothing", "AttributeError: module 'json' has no attribute 'nothing'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_module_that_does_not_load_keeps_its_traceback_without_ours(tmp_path: Path, text: str, says: str) -> None:
+    name = f"broken_{abs(hash(text))}"
+    (tmp_path / f"{name}.py").write_text(text)
+    with pytest.raises(TrainingFailed, match=f"loading {name}:train raised {says}") as failed:
+        Trainer(Training(callable=f"{name}:train", path=tmp_path))
+    (note,) = failed.value.__notes__
+    assert f"{name}.py" in note
+    assert "importlib" not in note
+    assert "cli/training.py" not in note
+
+
 def test_what_training_raises_keeps_its_traceback_without_ours(tmp_path: Path, module: str) -> None:
     with pytest.raises(TrainingFailed, match="training raised ValueError: out of memory") as failed:
         trainer(tmp_path, module, "breaks").train(MODEL, 1)

@@ -277,11 +277,22 @@ def test_another_authority_is_not_taken_over_in_silence(pki: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "cast", [{"clients": []}, {"clients": ["a", "a"]}, {"clients": ["ca"]}, {"clients": ["hub"]}, {"clients": ["a b"]}]
+    "cast",
+    [{"clients": []}, {"clients": ["a", "a"]}, {"clients": ["ca"]}, {"clients": ["hub"]}, {"clients": ["a b"]}, {"clients": ["../a"]}],
 )
-def test_a_trial_that_makes_no_sense_is_refused(tmp_path: Path, cast: dict[str, Any]) -> None:
+def test_a_trial_that_makes_no_sense_is_refused_and_leaves_nothing(tmp_path: Path, cast: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         make_trial(tmp_path / "pki", **cast)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trial_that_fails_on_the_way_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "pki").mkdir()
+    (tmp_path / "pki" / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="能源"):
+        make_trial(tmp_path / "pki", clients=["a", "能源"], classic=True)
+    assert [path.name for path in (tmp_path / "pki").iterdir()] == ["notes.txt"]
+    make_trial(tmp_path / "pki", clients=["a", "b"], classic=True)
 
 
 def test_a_trial_overwrites_nothing(pki: Path) -> None:
