@@ -17,6 +17,7 @@ import os
 import random
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -125,52 +126,75 @@ class Attack:
         return said
 
 
-def attack(vocabulary: Vocabulary, phrases: tuple[str, ...], outputs: int, rng: random.Random) -> dict[str, Any]:
-    start = time.process_time()
-    fence = Fence(Phrases("list", phrases))
-    decoding = DecodingFence(fence, vocabulary, eos=len(vocabulary.tokens) - 1)
-    built = time.process_time() - start
-    attacker, processor = Attack(vocabulary, rng), FenceLogitsProcessor(decoding)
-    always, size = set(decoding.always.tolist()), len(vocabulary.tokens)
-    symbols = fence.machines[0].symbols
-    listed = [symbols(phrase) for phrase in phrases]
-    leaks = biased = tried = free = 0
-    for turn in range(outputs):
-        phrase = rng.choice(phrases)
-        text = list(DISGUISES.values())[turn % len(DISGUISES)](phrase, rng).encode()
-        state = [decoding.start]
+class Trial:
+    """One vocabulary under attack, in as many pieces as one likes.
 
-        def allowed(said: list[int], token: int, state: list[Any] = state) -> bool:
+    The fence is `robust`: every disguise of every phrase is to be caught, and a plain search says whether it was.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, phrases: tuple[str, ...], rng: random.Random) -> None:
+        start = time.process_time()
+        self.fence = Fence(Phrases("list", phrases, "robust"))
+        self.decoding = DecodingFence(self.fence, vocabulary, eos=len(vocabulary.tokens) - 1)
+        self.built = time.process_time() - start
+        self.attacker = Attack(vocabulary, rng)
+        self.vocabulary, self.phrases, self.rng = vocabulary, phrases, rng
+        self._processor = FenceLogitsProcessor(self.decoding)
+        self._always = set(self.decoding.always.tolist())
+        self._symbols = self.fence.machines[0].symbols
+        self._listed = [self._symbols(phrase) for phrase in phrases]
+
+    def run(self, outputs: int) -> Counter[str]:
+        """Outputs by what became of them."""
+        counts = Counter(outputs=outputs, biased=0, leaks=0, tried=0, free=0)
+        size = len(self.vocabulary.tokens)
+        for turn in range(outputs):
+            phrase = self.rng.choice(self.phrases)
+            text = list(DISGUISES.values())[turn % len(DISGUISES)](phrase, self.rng).encode()
+            pushed = turn % BIASED == 0
+            ids = self.attacker.push(text, size, self._processor) if pushed else self.attacker.say(text, self._gate())
+            said = self.vocabulary.text(ids)
+            seen = self._symbols(said)
+            counts["leaks"] += any(one in seen for one in self._listed) or bool(self.fence.check(said))
+            counts["biased"] += pushed
+            if turn % FREE == 0:
+                counts["tried"] += 1
+                free = self.vocabulary.text(self.attacker.say(text, lambda said, token: True))
+                counts["free"] += self._symbols(phrase) in self._symbols(free)
+        return counts
+
+    def _gate(self) -> Callable[[list[int], int], bool]:
+        """Whether the fence allows a token after those said so far."""
+        decoding, state = self.decoding, [self.decoding.start]
+
+        def allowed(said: list[int], token: int) -> bool:
             while len(state) <= len(said):
                 state.append(decoding.advance(state[-1], said[len(state) - 1]))
             row = decoding.allowed(state[-1])
             inside = bool((row.ids == token).any())
-            return inside if row.only else not inside and token not in always
+            return inside if row.only else not inside and token not in self._always
 
-        pushed = turn % BIASED == 0
-        said = vocabulary.text(attacker.push(text, size, processor) if pushed else attacker.say(text, allowed))
-        seen = symbols(said)
-        leaks += any(one in seen for one in listed) or bool(fence.check(said))
-        biased += pushed
-        if turn % FREE == 0:
-            tried += 1
-            free += symbols(phrase) in symbols(vocabulary.text(attacker.say(text, lambda said, token: True)))
+        return allowed
+
+
+def attack(vocabulary: Vocabulary, phrases: tuple[str, ...], outputs: int, rng: random.Random) -> dict[str, Any]:
+    trial = Trial(vocabulary, phrases, rng)
+    counts = trial.run(outputs)
+    leaked, tried = usual_list(trial.attacker, vocabulary, phrases, rng)
     return {
-        "tokens": size,
-        "build_s": round(built, 2),
-        "outputs": outputs,
-        "biased": biased,
-        "leaks": leaks,
-        "free": f"{free} of {tried}",
-        "transformers": usual_list(attacker, vocabulary, phrases, rng),
-        "rows": rows(decoding, attacker, phrases, rng),
-        **clocks(decoding, attacker, phrases, rng),
+        "tokens": len(vocabulary.tokens),
+        "build_s": round(trial.built, 2),
+        **{name: counts[name] for name in ("outputs", "biased", "leaks")},
+        "free": f"{counts['free']} of {counts['tried']}",
+        "transformers": f"{leaked} of {tried}",
+        "rows": rows(trial.decoding, trial.attacker, phrases, rng),
+        **clocks(trial.decoding, trial.attacker, phrases, rng),
     }
 
 
-def usual_list(attacker: Attack, vocabulary: Vocabulary, phrases: tuple[str, ...], rng: random.Random) -> str:
-    """Random tokenisations of phrases as they are spelled, against transformers' own processor."""
-    size, tried, leaked = len(vocabulary.tokens), 100, 0
+def usual_list(attacker: Attack, vocabulary: Vocabulary, phrases: tuple[str, ...], rng: random.Random, tried: int = 100) -> tuple[int, int]:
+    """Random tokenisations of phrases as they are spelled, against transformers' own processor: how many said the phrase, of how many."""
+    size, leaked = len(vocabulary.tokens), 0
     listed = [ids for phrase in phrases for lead in ("", " ") if (ids := attacker.usual((lead + phrase).encode()))]
     processor = NoBadWordsLogitsProcessor(listed, eos_token_id=size - 1)
     for phrase in rng.sample(phrases, tried):
@@ -183,7 +207,7 @@ def usual_list(attacker: Attack, vocabulary: Vocabulary, phrases: tuple[str, ...
 
         said = vocabulary.text(attacker.say(phrase.encode(), allowed))
         leaked += phrase in "".join(said.split()) if " " not in phrase else phrase in said
-    return f"{leaked} of {tried}"
+    return leaked, tried
 
 
 def rows(decoding: DecodingFence, attacker: Attack, phrases: tuple[str, ...], rng: random.Random) -> str:
@@ -217,7 +241,7 @@ def brute(decoding: DecodingFence, state: Any) -> set[int]:
 
 def clocks(decoding: DecodingFence, attacker: Attack, phrases: tuple[str, ...], rng: random.Random) -> dict[str, Any]:
     """CPU time of a step of the processor at batch 1: in states never seen, and again."""
-    fresh = DecodingFence(Fence(Phrases("list", phrases)), decoding.vocabulary, eos=decoding.eos)
+    fresh = DecodingFence(Fence(Phrases("list", phrases, "robust")), decoding.vocabulary, eos=decoding.eos)
     scores = torch.zeros(1, len(decoding.vocabulary.tokens))
     prefixes = []
     for phrase in rng.sample(phrases, 200):
@@ -315,6 +339,13 @@ def strings(value: Any) -> list[str]:
     return []
 
 
+def chosen_phrases(count: int, rng: random.Random) -> tuple[str, ...]:
+    """So many of the 65,000, those of one or two characters left out, and five that a company may have."""
+    listed = Phrases.read(DATA / "blocklists/houbb-65k.zh.txt").phrases
+    english = ("project falcon", "confidential tariff", "master password", "valve seventeen", "black start plan")
+    return (*(p for p in rng.sample(listed, count) if len(p) > 2), *english)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--outputs", type=int, default=10_000, help="a vocabulary")
@@ -326,9 +357,7 @@ def main() -> None:
     rng = random.Random(options.seed)
     torch.manual_seed(options.seed)
     kept = None if options.only else memory()
-    listed = Phrases.read(DATA / "blocklists/houbb-65k.zh.txt").phrases
-    english = ("project falcon", "confidential tariff", "master password", "valve seventeen", "black start plan")
-    phrases = (*(p for p in rng.sample(listed, options.phrases) if len(p) > 2), *english)
+    phrases = chosen_phrases(options.phrases, rng)
     chosen = {name: vocabulary for name, vocabulary in vocabularies().items() if options.only in (None, name)}
     results = {name: attack(vocabulary, phrases, options.outputs, rng) for name, vocabulary in chosen.items()}
     beside = {} if options.only else {"text": text_fence(rng), "memory": kept}

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The fence: what is blocked does not come out, however it is spelled.")
 
-_Lists = Annotated[list[Path] | None, typer.Option("--phrases", "-p", help="Block list, one phrase a line; found in every disguise.")]
+_Lists = Annotated[
+    list[Path] | None,
+    typer.Option("--phrases", "-p", help="Block list, one phrase a line; found in every disguise, short Latin ones as words of their own."),
+]
 _Words = Annotated[
     list[Path] | None, typer.Option("--words", "-w", help="Block list, one phrase a line; found between word boundaries only.")
 ]

@@ -5,7 +5,8 @@ patterns are written once. The map is a homomorphism: `text(a + b).text == text(
 as a whole is not. That is what lets a decoding fence run the same map token by token.
 
 Per character: dropped if it is a control, a format character or a combining mark; a blank of any kind is a space (a newline stays);
-a digit of any script is the ASCII digit; otherwise NFKD, case folding, and the look-alike table of Unicode's UTS #39 (Latin targets only).
+a digit of any script is the ASCII digit; otherwise NFKD, case folding, and two tables of look-alikes of Latin letters: Unicode's
+UTS #39, and letters of other scripts that are drawn alike.
 Three more folds are optional, since they change what plain text says: `leet`, `han` (traditional to simplified) and `numerals`
 (Chinese digits).
 """
@@ -38,6 +39,10 @@ _NAMED_LETTERS = (
     "PARENTHESIZED LATIN CAPITAL LETTER ",
     "LATIN LETTER SMALL CAPITAL ",
 )
+_DRAWN_AS = frozenset(
+    {"TURNED", "REVERSED", "OPEN", "CLOSED", "BARRED", "SIDEWAYS", "BLACKLETTER", "SCRIPT", "STIRRUP", "SINOLOGICAL", "HALF"}
+)
+"""Ways to draw a Latin letter that Unicode names: ɛ is an open e, ǝ a turned one."""
 _FILLERS = frozenset("\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800")
 """Letters and symbols that show nothing."""
 
@@ -169,16 +174,24 @@ def _named(character: str) -> str:
     for prefix in _NAMED_LETTERS:
         if name.startswith(prefix) and len(name) == len(prefix) + 1:
             return name[-1].lower()
-    if name.startswith("LATIN ") and " LETTER " in name and " WITH " in name:
-        letter = name.partition(" LETTER ")[2].partition(" WITH ")[0]
-        return letter.lower() if len(letter) == 1 else ""
+    base, _, changed = name.partition(" WITH ")
+    if name.startswith("LATIN ") and " LETTER " in base:
+        letter = base.partition(" LETTER ")[2].removeprefix("SMALL CAPITAL ")
+        way, _, last = letter.rpartition(" ")
+        if len(last) == 1 and set(way.split()) <= _DRAWN_AS:
+            return last.lower()
+    if changed and name.startswith(("CYRILLIC ", "GREEK ")) and unicodedata.normalize("NFKD", character) == character:
+        try:
+            return unicodedata.lookup(base)
+        except KeyError:
+            return ""
     return ""
 
 
 @cache
 def _confusables() -> dict[str, str]:
-    """Look-alikes of Latin text, from Unicode's table as `make_confusables` cut it down."""
-    return dict(_lines("confusables.txt"))
+    """Look-alikes of Latin text: what `make_drawn` found alike, then, before it, Unicode's table as `make_confusables` cut it down."""
+    return {**dict(_lines("drawn.txt")), **dict(_lines("confusables.txt"))}
 
 
 @cache
@@ -188,9 +201,9 @@ def _simplified() -> dict[str, str]:
 
 
 def _lines(name: str) -> list[tuple[str, str]]:
-    """`target<tab>sources` a line, comments left out; confusables are written the other way round, one pair of columns for both."""
+    """`target<tab>sources` a line, comments left out; as (source, target) for look-alikes, whose targets may be several characters."""
     text = resources.files("secagg.filters").joinpath("tables", name).read_text(encoding="utf-8")
     rows = [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
-    if name == "confusables.txt":
+    if name != "simplified.txt":
         return [(source, target) for target, sources in rows for source in sources]
     return [(target, sources) for target, sources in rows]

@@ -4,11 +4,14 @@
 |---|---|---|---|
 | `robust` | its canonical form, leet and look-alike digits folded | nothing | nothing |
 | `word` | its canonical form; one of a script without word gaps stands alone | a gap | nothing |
+| `solid` | as for `robust` | ends a word: no phrase goes on over it | nothing |
+| `short` | as for `word`; signs that are drawn like letters (@ $ € £ ¥) folded | a gap | nothing |
 | `shape` | its canonical form, Chinese digits folded | a gap (a blank, a dash, a dot) or a break | nothing |
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from secagg.filters.canonical import CanonicalMap
@@ -16,7 +19,7 @@ from secagg.filters.canonical import CanonicalMap
 GAP = " "
 """Between words, and between the digits of a number."""
 BREAK = "#"
-"""Ends a number."""
+"""Ends a number, or a word that must stand in one piece."""
 MARK = "█"
 """Stands for what was redacted; in what goes out it counts as a letter that no phrase has, so nothing joins across it."""
 
@@ -24,6 +27,8 @@ _LEET = str.maketrans("013457@$!l€£¥ғ", "oieastasiieiyf")
 """`l` goes where 1 and I go: the three look alike (UTS #39). The last stands for f in texts set in small capitals."""
 _SIGNS = frozenset("@$!€£¥ғ")
 """Characters that are letters here before they are anything else."""
+CHINESE = re.compile("[\u3000-\u3004\u4e00-\u9fff，。！？：；（）“”]*")
+"""Text without anything that could be a Latin letter or an ASCII digit, where Chinese digits are text."""
 _LOOSE = frozenset(" -.·_/()\t,")
 _GAPLESS = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 """Thai, Lao, Myanmar, Khmer, kana, Han: written without gaps between words."""
@@ -32,8 +37,9 @@ _GAPLESS = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30F
 class Alphabet(dict[int, str]):
     """Code point to symbols, for `str.translate`; filled as characters are met."""
 
-    def __init__(self, symbols: Callable[[str], str]) -> None:
+    def __init__(self, name: str, symbols: Callable[[str], str]) -> None:
         super().__init__()
+        self.name = name
         self._symbols = symbols
 
     def __missing__(self, point: int) -> str:
@@ -44,18 +50,36 @@ class Alphabet(dict[int, str]):
 
 def robust() -> Alphabet:
     """Letters and digits only: what stands between them hides nothing."""
-    canonical = CanonicalMap("han", "numerals")
+    return _letters("robust", "", "han", "numerals")
+
+
+def solid() -> Alphabet:
+    """Letters and digits as for `robust` (Chinese digits are text), with a break where anything else stands."""
+    return _letters("solid", BREAK, "han")
+
+
+def _letters(name: str, other: str, *folds: str) -> Alphabet:
+    canonical = CanonicalMap(*folds)
 
     def symbols(character: str) -> str:
         if character in _SIGNS:
             return character.translate(_LEET)
-        return "".join(c for c in canonical.char(character) if c.isalnum()).translate(_LEET)
+        return "".join(c if c.isalnum() else other for c in canonical.char(character)).translate(_LEET)
 
-    return Alphabet(symbols)
+    return Alphabet(name, symbols)
 
 
 def word() -> Alphabet:
     """Words with gaps; a character of a script without gaps is a word of its own."""
+    return _words("word", frozenset())
+
+
+def short() -> Alphabet:
+    """Words in which signs stand for letters; not `!`, which ends more sentences than it hides letters."""
+    return _words("short", _SIGNS - {"!"})
+
+
+def _words(name: str, signs: frozenset[str]) -> Alphabet:
     canonical = CanonicalMap("han")
 
     def one(c: str) -> str:
@@ -63,7 +87,10 @@ def word() -> Alphabet:
             return GAP
         return f"{GAP}{c}{GAP}" if any(low <= ord(c) <= high for low, high in _GAPLESS) else c
 
-    return Alphabet(lambda character: "".join(map(one, canonical.char(character))))
+    def symbols(character: str) -> str:
+        return character.translate(_LEET) if character in signs else "".join(map(one, canonical.char(character)))
+
+    return Alphabet(name, symbols)
 
 
 def shape() -> Alphabet:
@@ -75,4 +102,4 @@ def shape() -> Alphabet:
             return c
         return GAP if c in _LOOSE else BREAK
 
-    return Alphabet(lambda character: "".join(map(one, canonical.char(character))))
+    return Alphabet("shape", lambda character: "".join(map(one, canonical.char(character))))

@@ -6,6 +6,7 @@ phrases take tens of megabytes. Phrases of the `word` policy begin and end with 
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -15,6 +16,9 @@ from secagg.filters.fence.alphabet import GAP, Alphabet
 
 SHIFT = 21
 """Bits of a code point."""
+_SYMBOL = (1 << SHIFT) - 1
+_FEW = 64
+"""First symbols up to this many are searched for before the machine runs: most texts have none of them."""
 
 
 class Found(NamedTuple):
@@ -33,6 +37,8 @@ class Automaton:
         alphabet: what a character is to the policy.
         gaps: the `word` policy; phrases stand between gaps.
 
+    `latin` says that no phrase is found in a text that `alphabet.CHINESE` matches.
+
     Raises:
         ConfigError: a phrase without a letter or digit: it would be found everywhere.
     """
@@ -49,15 +55,19 @@ class Automaton:
         self._gapped = bytearray([0])
         self._parents = array("i", [-1])
         self._labels = array("i", [0])
+        self._latin = True
         for phrase, rule in phrases:
             self._add(phrase, rule)
         self._link()
+        self.latin = self._latin and self.alphabet.name in {"solid", "short", "word"}
         self.start = self.edges.get(ord(GAP), 0) if gaps else 0
+        self._first = _any_of(chr(key & _SYMBOL) for key in self.edges if key >> SHIFT == self.start)
 
     def _add(self, phrase: str, rule: int) -> None:
         symbols = self.symbols(phrase)
         if not symbols.strip(GAP):
             raise ConfigError(f"a phrase of {len(phrase)} characters has no letter or digit: it would be found everywhere; take it out")
+        self._latin = self._latin and any(c.isascii() and c.isalnum() for c in symbols)
         if self.gaps:
             symbols = f"{GAP}{GAP.join(symbols.split())}{GAP}"
         node = 0
@@ -102,7 +112,7 @@ class Automaton:
     @property
     def policy(self) -> str:
         """The policy whose alphabet it reads."""
-        return "word" if self.gaps else "robust"
+        return self.alphabet.name
 
     def symbols(self, text: str) -> str:
         """What the policy sees of `text`."""
@@ -132,6 +142,8 @@ class Automaton:
     def suspects(self, symbols: str) -> bool:
         """Whether any phrase is found: one dictionary look-up a symbol."""
         get, fail, longest, gapped = self.edges.get, self.fail, self.longest, self._gapped
+        if self._first is not None and self._first.search(symbols) is None:
+            return False
         state, gaps = self.start, self.gaps
         for symbol in map(ord, symbols + GAP if gaps else symbols):
             if gaps and symbol == 32 and gapped[state]:
@@ -145,3 +157,9 @@ class Automaton:
             if longest[state]:
                 return True
         return False
+
+
+def _any_of(symbols: Iterable[str]) -> re.Pattern[str] | None:
+    """A search for any of a few symbols."""
+    few = sorted(set(symbols))
+    return re.compile("[" + "".join(map(re.escape, few)) + "]") if 0 < len(few) <= _FEW else None

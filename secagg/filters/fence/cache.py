@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 _FORMAT = "secagg-fence-1"
-_RULES = ("canonical.py", "fence/alphabet.py", "fence/rows.py", "fence/tokens.py", "tables/confusables.txt", "tables/simplified.txt")
+_TABLES = ("tables/confusables.txt", "tables/drawn.txt", "tables/simplified.txt")
+_RULES = ("canonical.py", "fence/alphabet.py", "fence/rows.py", "fence/tokens.py", *_TABLES)
 _DIGEST = 32
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, get_args
 
@@ -12,6 +12,8 @@ from secagg.filters.fence.alphabet import MARK
 from secagg.filters.fence.automaton import Automaton, Found
 from secagg.filters.fence.rules import Phrases, Rule, Shape, indexed
 from secagg.filters.fence.shapes import ShapeMachine
+from secagg.filters.fence.short import SOLID, spellings
+from secagg.filters.fence.short import short as is_short
 
 Action = Literal["redact", "replace", "refuse"]
 _LOOKS = 8
@@ -81,6 +83,7 @@ class Fence:
         self.refusal = refusal
         self.mark = f"{MARK}{replacement}{MARK}" if action == "replace" else MARK * 4
         self.machines = tuple(_machines(rules))
+        self._for_chinese = tuple(machine for machine in self.machines if not (isinstance(machine, Automaton) and machine.latin))
         said = {"redact": "", "replace": replacement, "refuse": refusal}[action]
         if hits := self.check(said):
             raise ConfigError(f"the {action} text is itself blocked by {hits[0].rule!r}: choose another")
@@ -92,16 +95,19 @@ class Fence:
 
     def suspects(self, text: str) -> bool:
         """The quick test: False means that nothing is blocked."""
-        return any(machine.suspects(machine.symbols(text)) for machine in self.machines)
+        return next(self._suspecting(text), None) is not None
+
+    def _suspecting(self, text: str) -> Iterator[Machine]:
+        """The machines that find something in `text`, or may."""
+        few = len(self._for_chinese) < len(self.machines) and alphabet.CHINESE.fullmatch(text) is not None
+        return (machine for machine in (self._for_chinese if few else self.machines) if machine.suspects(machine.symbols(text)))
 
     def check(self, text: str) -> tuple[Hit, ...]:
         """Everything blocked in `text`, in the order in which it ends; of phrases that end at one place, the longest."""
-        return self._scan(text)[1] if self.suspects(text) else ()
+        return self._scan(text)[1]
 
     def apply(self, text: str, *, seen: Callable[[Hit, str], None] | None = None) -> Fenced:
         """`text` with the fence's action done to it; `seen` is told of every hit and the characters that it covers."""
-        if not self.suspects(text):
-            return Fenced(text, ())
         out, hits = self._scan(text, seen)
         if hits and self.action == "refuse":
             return Fenced(self.refusal, hits)
@@ -126,15 +132,35 @@ class Fence:
     def _scan(self, text: str, seen: Callable[[Hit, str], None] | None = None, *, mark: str | None = None) -> tuple[str, tuple[Hit, ...]]:
         from secagg.filters.fence.stream import StreamFilter
 
-        stream = StreamFilter(self, seen=seen, mark=mark)
+        machines = tuple(self._suspecting(text))
+        if not machines:
+            return text, ()
+        stream = StreamFilter(self, seen=seen, mark=mark, machines=machines)
         out = stream.feed(text) + stream.flush()
         return out, tuple(stream.hits)
 
 
 def _machines(rules: tuple[Rule, ...]) -> Iterable[Machine]:
-    if robust := indexed(rules, "robust"):
-        yield Automaton(robust, alphabet.robust(), gaps=False)
+    letters, words = alphabet.robust(), alphabet.short()
+    auto = [(phrase, index, is_short(phrase.translate(letters))) for phrase, index in indexed(rules, "auto")]
+    robust = [*indexed(rules, "robust"), *((phrase, index) for phrase, index, few in auto if not few)]
+    if robust:
+        yield Automaton(((form, index) for phrase, index in robust for form in _cases(phrase)), letters, gaps=False)
+    if whole := [(_joined(phrase), index) for phrase, index, few in auto if few and len(phrase.translate(letters)) == SOLID]:
+        yield Automaton(whole, alphabet.solid(), gaps=False)
+    if few := [(form, index) for phrase, index, few in auto if few for form in spellings(phrase.translate(words))]:
+        yield Automaton(few, words, gaps=True)
     if word := indexed(rules, "word"):
         yield Automaton(word, alphabet.word(), gaps=True)
     if shapes := [(rule.name, index) for index, rule in enumerate(rules) if isinstance(rule, Shape)]:
         yield ShapeMachine(shapes)
+
+
+def _joined(phrase: str) -> str:
+    """A phrase in one piece."""
+    return "".join(filter(str.isalnum, phrase))
+
+
+def _cases(phrase: str) -> Iterable[str]:
+    """A phrase as it is, and in other cases where these look like other letters: Greek Η like H, η like n."""
+    return (phrase,) if phrase.isascii() else {phrase, phrase.lower(), phrase.upper(), phrase.title()}

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from secagg.errors import ConfigError
 
-Policy = Literal["robust", "word"]
+Policy = Literal["auto", "robust", "word"]
 MAX_PHRASE = 1000
 """Characters of a phrase; what a stream holds back is at most this long."""
 
@@ -20,7 +20,9 @@ class Phrases:
 
     `robust` finds a phrase through anything that is no letter or digit, through other cases, widths, look-alikes, invisible characters,
     traditional characters and leet; also inside longer words. `word` finds it between word boundaries only, and as it is spelled: for short
-    words that stand inside harmless ones.
+    words that stand inside harmless ones. `auto`, which real lists need, is `robust` but for Latin phrases of at most six letters and
+    digits: these are found between word boundaries, as spelled, spaced out, and with a few digits and signs for letters, and those of six
+    also inside longer words (`secagg.filters.fence.short`).
 
     Raises:
         ConfigError: no phrase, an unknown policy, a phrase that is too long.
@@ -28,18 +30,18 @@ class Phrases:
 
     name: str
     phrases: tuple[str, ...]
-    policy: Policy = "robust"
+    policy: Policy = "auto"
 
     def __post_init__(self) -> None:
         if self.policy not in get_args(Policy):
-            raise ConfigError(f"policy {self.policy!r} of {self.name!r} is unknown: use {' or '.join(get_args(Policy))}")
+            raise ConfigError(f"policy {self.policy!r} of {self.name!r} is unknown: use {', '.join(get_args(Policy))}")
         if not self.phrases:
             raise ConfigError(f"{self.name!r} has no phrase")
         if long := next((phrase for phrase in self.phrases if len(phrase) > MAX_PHRASE), None):
             raise ConfigError(f"{self.name!r} has a phrase of {len(long)} characters; at most {MAX_PHRASE} are supported")
 
     @classmethod
-    def read(cls, path: Path | str, *, policy: Policy = "robust", name: str | None = None) -> Phrases:
+    def read(cls, path: Path | str, *, policy: Policy = "auto", name: str | None = None) -> Phrases:
         """A block list: UTF-8, one phrase a line; empty lines and lines that begin with `#` are left out.
 
         Raises:

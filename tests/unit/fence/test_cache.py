@@ -26,7 +26,7 @@ def tokenizer() -> Tokenizer:
 
 def test_a_fence_from_the_cache_forbids_what_a_new_one_does(tmp_path, monkeypatch):
     new = DecodingFence(FENCE, TINY, eos=EOS, cache=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 3, "robust, word, shape"
+    assert len(list(tmp_path.iterdir())) == 5, "robust, solid, short, word, shape"
     monkeypatch.setattr(Said, "of", None)
     kept = DecodingFence(FENCE, TINY, eos=EOS, cache=tmp_path)
     for state, _ in walk(new, random.Random(11), 40):
@@ -34,11 +34,11 @@ def test_a_fence_from_the_cache_forbids_what_a_new_one_does(tmp_path, monkeypatc
 
 
 def test_another_list_uses_the_same_files_and_another_vocabulary_its_own(tmp_path):
-    DecodingFence(Fence(Phrases("one", ("abba",))), TINY, eos=EOS, cache=tmp_path)
+    DecodingFence(Fence(Phrases("one", ("abba",), "robust")), TINY, eos=EOS, cache=tmp_path)
     before = set(tmp_path.iterdir())
-    DecodingFence(Fence(Phrases("two", ("abab",))), TINY, eos=EOS, cache=tmp_path)
+    DecodingFence(Fence(Phrases("two", ("abab",), "robust")), TINY, eos=EOS, cache=tmp_path)
     assert set(tmp_path.iterdir()) == before
-    DecodingFence(Fence(Phrases("two", ("abab",))), Vocabulary((*TINY.tokens, b"new")), eos=EOS, cache=tmp_path)
+    DecodingFence(Fence(Phrases("two", ("abab",), "robust")), Vocabulary((*TINY.tokens, b"new")), eos=EOS, cache=tmp_path)
     assert len(set(tmp_path.iterdir())) == 2 * len(before)
 
 
@@ -49,7 +49,7 @@ def test_nothing_of_what_is_blocked_is_kept(tmp_path):
 
 @pytest.mark.parametrize("place", [0, 40, 200, -1])
 def test_a_damaged_file_is_noticed_and_made_again(tmp_path, caplog, place):
-    fence = Fence(Phrases("one", ("abba",)))
+    fence = Fence(Phrases("one", ("abba",), "robust"))
     DecodingFence(fence, TINY, eos=EOS, cache=tmp_path)
     (path,) = tmp_path.iterdir()
     good = path.read_bytes()

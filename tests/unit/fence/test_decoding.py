@@ -46,7 +46,12 @@ TOKENS = (
 )
 EOS = len(TOKENS) - 1
 TINY = Vocabulary(tuple(TOKENS))
-RULES = (Phrases("robust", ("abba", "三级片", "cc")), Phrases("words", ("ca", "ab ca"), "word"), Shape("mobile"))
+RULES = (
+    Phrases("robust", ("abba", "三级片", "cc"), "robust"),
+    Phrases("auto", ("bbb", "b13", "bababc")),
+    Phrases("words", ("ca", "ab ca"), "word"),
+    Shape("mobile"),
+)
 FENCE = Fence(*RULES)
 
 
@@ -129,7 +134,7 @@ def test_a_vocabulary_without_an_end_is_refused(eos):
 
 def test_lists_that_forbid_half_of_the_vocabulary_are_refused():
     with pytest.raises(ConfigError, match="take short phrases out"):
-        DecodingFence(Fence(Phrases("all", ("a", "b", "c", "1"))), Vocabulary((b"a", b"b", b"ab", b"d", None)), eos=4)
+        DecodingFence(Fence(Phrases("all", ("a", "b", "c", "1"), "robust")), Vocabulary((b"a", b"b", b"ab", b"d", None)), eos=4)
 
 
 def test_each_family_of_tokenizers_is_read_as_it_decodes():

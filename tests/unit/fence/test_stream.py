@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from secagg.errors import LocalProtocolError
 from secagg.filters.fence import Fence, Phrases, Shape, StreamFilter
 
-RULES = (Phrases("robust", ("abab", "bc", "cabbage")), Phrases("words", ("ca", "ab ca"), "word"), Shape("mobile"))
+RULES = (Phrases("robust", ("abab", "bc", "cabbage"), "robust"), Phrases("words", ("ca", "ab ca"), "word"), Shape("mobile"))
 SMALL = Fence(*RULES)
 TEXTS = st.text(alphabet="aabbcc ge.\u200b1380一ﬁ█", max_size=30) | st.text(max_size=12)
 

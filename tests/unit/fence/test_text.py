@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secagg.errors import ConfigError
-from secagg.filters.fence import Fence, Phrases, Shape, StreamFilter
+from secagg.filters.fence import Fence, Phrases, Shape, StreamFilter, alphabet
 
 FALCON = Fence(Phrases("projects", ("project falcon", "三级片")))
 MARK = "████"
@@ -68,7 +68,7 @@ def test_a_word_is_found_between_word_boundaries_only():
     assert fence.apply("他说你好吗").text == f"他说{MARK}吗"
     assert fence.apply("Kill --  Bill").text == MARK
     assert fence.apply("ass你").text == f"{MARK}你"
-    assert Fence(Phrases("words", ("ass",))).apply("class").text == f"cl{MARK}"
+    assert Fence(Phrases("words", ("ass",), "robust")).apply("class").text == f"cl{MARK}"
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,44 @@ def test_personal_numbers_are_found_by_shape(text, fenced):
     assert Fence(Shape("mobile"), Shape("identity"), Shape("plate")).apply(text).text == fenced
 
 
+@pytest.mark.parametrize(
+    ("text", "fenced"),
+    [
+        (
+            "class assassin as soon, ass. A S S a.s.s a$$ @ss 4ss a5s",
+            f"class assassin as soon, {MARK}. {MARK} {MARK} {MARK} {MARK} {MARK} {MARK}",
+        ),
+        ("аss a\u0336s\u0336s a\u200bss ａｓｓ 455", f"{MARK} {MARK} {MARK} {MARK} 455"),
+        ("falcons a FAL-CON f4lcon, fal con; or gas meter orgasms", f"{MARK}s a {MARK} {MARK}, {MARK}; or gas meter {MARK}s"),
+        ("it is 1t, b, bad B", f"it is {MARK}, {MARK}, bad {MARK}"),
+        ("13点 七 7 t", f"13点 {MARK} 7 t"),
+        ("sh!t as ships", f"{MARK} as ships"),
+        ("a g-spot, gspot, big spot", f"a {MARK}, {MARK}, big spot"),
+    ],
+)
+def test_short_latin_phrases_of_a_list_are_found_between_word_boundaries(text, fenced):
+    fence = Fence(Phrases("list", ("ass", "falcon", "orgasm", "1t", "b", "七", "shit", "g spot", "project falcon")))
+    assert fence.apply(text).text == fenced
+    strict = Fence(Phrases("list", ("ass",), "robust"))
+    assert strict.check("as soon"), "what a list of short phrases does under robust"
+
+
+@pytest.mark.parametrize("text", ["一个人在街上，拿着手机。", "“好！”（你们）？：；"])
+def test_chinese_text_has_nothing_that_a_latin_phrase_could_be_found_in(text):
+    assert alphabet.CHINESE.fullmatch(text)
+    every = "".join(chr(p) for p in range(0x10000) if alphabet.CHINESE.fullmatch(chr(p)))
+    for made in (alphabet.solid(), alphabet.short(), alphabet.word()):
+        assert not any(c.isascii() and c.isalnum() for c in made.__missing__(ord(text[0])) + every.translate(made))
+
+
+@pytest.mark.parametrize("phrase", ["Ηνυ", "νησος"])
+def test_a_phrase_is_found_in_the_cases_that_people_write(phrase):
+    fence = Fence(Phrases("greek", (phrase,), "robust"))
+    assert all(fence.check(form) for form in (phrase.lower(), phrase.upper(), phrase.title()))
+
+
 def test_phrases_that_overlap_are_redacted_together():
-    fence = Fence(Phrases("all", ("110", "abc", "cde")), Shape("identity"))
+    fence = Fence(Phrases("all", ("110", "abc", "cde"), "robust"), Shape("identity"))
     assert fence.apply("x abcde").text == f"x {MARK}"
     assert fence.apply("110101199003074610").text == MARK, "the rest of a number would give most of it away"
 
@@ -129,7 +165,7 @@ def test_a_line_without_letters_is_refused_with_its_number(tmp_path):
         Phrases.read(path)
 
 
-SMALL = Fence(Phrases("robust", ("aba", "bb", "cab")), Phrases("words", ("ca", "ab ca"), "word"), Shape("mobile"))
+SMALL = Fence(Phrases("robust", ("aba", "bb", "cab"), "robust"), Phrases("words", ("ca", "ab ca"), "word"), Shape("mobile"))
 TEXTS = st.text(alphabet="aabbcc AB.\u200b一1380█", max_size=24) | st.text(max_size=12)
 
 
@@ -148,7 +184,7 @@ def test_a_second_pass_changes_nothing(text, fence):
 
 
 def test_what_a_redaction_brings_together_is_found_as_well():
-    fence = Fence(Phrases("all", ("falcon", "xyz")), Phrases("words", ("ass",), "word"), Shape("mobile"))
+    fence = Fence(Phrases("all", ("falcon", "xyz"), "robust"), Phrases("words", ("ass",), "word"), Shape("mobile"))
     assert fence.apply("a falxyzcon b").text == "a ████ b"
     assert set(fence.apply("assxyz").text) == {"█"}
     assert set(fence.apply("13800138000xyz").text) == {"█"}
