@@ -57,13 +57,15 @@ def page(pieces: Kept) -> str:
     lines = [
         "# The fence under attack",
         "",
-        ("Written by `python -m benchmarks.attack`. Each output is a blocked phrase in one of "
-        f"{len(DISGUISES)} disguises ({', '.join(DISGUISES)}), cut into tokens at random, said by a model that wants to say"),
+        (
+            "Written by `python -m benchmarks.attack`. Each output is a blocked phrase in one of "
+            f"{len(DISGUISES)} disguises ({', '.join(DISGUISES)}), cut into tokens at random, said by a model that wants to say"
+        ),
         "nothing else: where the fence forbids a token it takes another one that says the same. One output in fifty is",
         "chosen from biased logits by the processor itself. A leak is an output in whose canonical text a plain search finds a phrase.",
         f"The list has about {PHRASES:,} phrases, Chinese and English.",
         "",
-        "| vocabulary | outputs | of them by biased logits | leaks with the fence | leaks without | leaks with transformers' bad-words processor |",
+        "| vocabulary | outputs | of them by biased logits | leaks with the fence | leaks without | leaks with that of transformers |",
         "|---|---|---|---|---|---|",
     ]
     for name, counts in [*found.items(), ("all", whole)]:
