@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from secagg.cli.budget_plan import plan
 from secagg.cli.options import Json
 from secagg.cli.output import begin
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Privacy budgets: what may be released about a data set in all, and what was.")
 
 _File = Annotated[Path, typer.Argument(help="The party's budget ledger, a SQLite file.")]
+
+
+app.command("plan")(plan)
 
 
 @app.command("set")
