@@ -47,7 +47,7 @@ class Setting:
         self.holding = client.Holding(offers, words, 0)
         self.desk = server.Desk(self.hub, self.params, self.opened)
         self.clients = parties.clients
-        state = server.Gathering(np.zeros(self.params.packing.residues, np.uint32), {})
+        state = server.gathering(self.params)
         for one in self.clients:
             state = server.add(state, self.report(one), one.party, desk=self.desk)
         opening, sent = server.fix(state, desk=self.desk)
@@ -55,6 +55,7 @@ class Setting:
         committing = [self.commit(index) for index in range(HOLDERS)]
         self.complete = server.Opening(
             opening.total,
+            opening.imprints,
             opening.included,
             opening.roots,
             {seat.me.party: one.own for seat, one in zip(self.seats, committing, strict=True)},

@@ -61,10 +61,12 @@ class InvalidMessage(PeerError):
 
 
 class SessionAborted(SecAggError):
-    """The round ended without a sum: `answered` are those heard of in the phase that failed, `needed` how many it took."""
+    """The round ended without a sum: `answered` are those heard of in the phase that failed, `needed` how many it took, `culprits` who is
+    shown to have lied."""
 
-    def __init__(self, message: str, *, answered: Iterable[PartyId] = (), needed: int = 0) -> None:
+    def __init__(self, message: str, *, answered: Iterable[PartyId] = (), needed: int = 0, culprits: Iterable[PartyId] = ()) -> None:
         self.answered: tuple[PartyId, ...] = tuple(answered)
+        self.culprits: tuple[PartyId, ...] = tuple(culprits)
         self.needed = needed
         super().__init__(message)
 

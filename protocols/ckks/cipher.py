@@ -165,7 +165,12 @@ def encrypt(
 
 def encrypt_under(secret: Key, vector: Vector, packing: Packing, halves: Iterator[Key], entropy: Entropy) -> NDArray[np.uint32]:
     """c0 of `vector` beside the c1 in `halves`, under a secret that is transformed already."""
-    coins, out = Stream.fresh(entropy), np.empty(packing.residues, np.uint32)
+    return encrypt_with(secret, vector, packing, halves, Stream.fresh(entropy))
+
+
+def encrypt_with(secret: Key, vector: Vector, packing: Packing, halves: Iterator[Key], coins: Stream) -> NDArray[np.uint32]:
+    """`encrypt_under`, with errors from `coins`."""
+    out = np.empty(packing.residues, np.uint32)
     at, secret = 0, _shrunk(secret)
     for (start, count), half in zip(packing.groups(), halves, strict=True):
         message = _pack(vector, packing, start, count)
@@ -203,7 +208,18 @@ def add_keys(keys: Iterable[Key]) -> Key:
 def decrypt_under(secret: Key, total: NDArray[np.uint32], packing: Packing, halves: Iterator[Key], parties: int) -> Vector:
     """The sum of `parties` ciphertexts whose c0 is `total` and whose c1 is in `halves`. Raises CannotDecrypt."""
     vector = np.zeros(packing.length, packing.ring.dtype)
-    at, bound, secret = 0, packing.noise * parties, _shrunk(secret)
+    delta, half_delta = packing.scale_bits, np.int64(1 << (packing.scale_bits - 1))
+    for (start, count), lifted in zip(packing.groups(), phases(secret, total, packing, halves), strict=True):
+        message = (lifted + half_delta) >> delta
+        if int(np.abs(lifted - (message << delta)).max()) > packing.noise * parties:
+            raise CannotDecrypt(f"polynomials {start} to {start + count - 1} carry more noise than {parties} honest ciphertexts")
+        _unpack_into(vector, message, packing, start)
+    return vector
+
+
+def phases(secret: Key, total: NDArray[np.uint32], packing: Packing, halves: Iterator[Key]) -> Iterator[NDArray[np.int64]]:
+    """c0 + a·s, group by group: the sum of the messages times Δ, and of the errors."""
+    at, secret = 0, _shrunk(secret)
     for (start, count), half in zip(packing.groups(), halves, strict=True):
         used, phase = packing.carrying(start, count), []
         for transform, a, s in zip(_TRANSFORMS, half, secret, strict=True):
@@ -211,18 +227,16 @@ def decrypt_under(secret: Key, total: NDArray[np.uint32], packing: Packing, halv
             masked = transform.unscaled_inverse(a * s % p).reshape(-1)[:used]
             phase.append((total[at : at + used] + masked) % p)
             at += used
-        lifted = _lift(phase[0], phase[1])
-        delta, half_delta = packing.scale_bits, np.int64(1 << (packing.scale_bits - 1))
-        message = (lifted + half_delta) >> delta
-        if int(np.abs(lifted - (message << delta)).max()) > bound:
-            raise CannotDecrypt(f"polynomials {start} to {start + count - 1} carry more noise than {parties} honest ciphertexts")
-        _unpack_into(vector, message, packing, start)
-    return vector
+        yield _lift(phase[0], phase[1])
 
 
 def add_into(total: NDArray[np.uint32], payload: Payload, packing: Packing) -> None:
     """Add a c0 to a running sum. Raises CannotDecrypt for residues out of range, and then `total` is as before."""
-    words = read_residues(payload, packing)
+    add_residues(total, read_residues(payload, packing), packing)
+
+
+def add_residues(total: NDArray[np.uint32], words: NDArray[np.uint32], packing: Packing) -> None:
+    """Add residues that are below their primes to a running sum."""
     for part, prime in _planes(packing):
         run = total[part]
         run += words[part]

@@ -164,6 +164,8 @@ class Coordinator:
             with self.ledger.together():
                 sent = list(act())
         except SessionAborted as aborted:
+            for name in aborted.culprits:
+                self.left.setdefault(name, str(aborted))
             return self.stop(aborted)
         if endpoint.phase != self._phase:
             self._phase, self._since = endpoint.phase, now

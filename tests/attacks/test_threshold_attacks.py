@@ -114,7 +114,8 @@ def signed(stage: Stage, name: PartyId, report: Report) -> Report:
     """`report` with all hashes right and its sender's own signature: what a malicious client can send."""
     ctx = stage.opened.ctx
     report = replace(report, digest=payload_digest(report.payload))
-    parts = [part_hash(ctx, name, holder, sealed) for holder, sealed in zip(HOLDERS, report.sealed, strict=True)]
+    digests = map(dealing.imprint_digest, report.imprints)
+    parts = [part_hash(ctx, name, *part) for part in zip(HOLDERS, report.sealed, digests, strict=True)]
     root = root_hash(ctx, name, report.version, report.digest, parts)
     return replace(report, signature=stage.parties.identity(name).signing.sign(REPORT, root))
 
@@ -184,6 +185,7 @@ def test_a_holder_that_has_seen_the_others_parts_cannot_choose_the_sum(parties, 
         return stage
 
     weak.setattr(server, "check_share", lambda *_, **__: None)
+    weak.setattr(server, "leaves", lambda *_: True)
     stage = rushing()
     assert stage.hub.result is not None
     assert (stage.hub.result.vector == 7).all(), "without commitments the sum is what the last one wants it to be"
@@ -191,6 +193,57 @@ def test_a_holder_that_has_seen_the_others_parts_cannot_choose_the_sum(parties, 
     with pytest.raises(InvalidMessage) as refused:
         rushing()
     assert (refused.value.check, refused.value.culprits) == ("TH-S7", (THIRD,))
+
+
+def test_a_holder_cannot_move_the_mean_by_something_chosen_beforehand_and_is_named(parties, weak: pytest.MonkeyPatch) -> None:
+    """A model that fits one polynomial: a part moved by Δ·x/a moves the sum by x, and its noise is that of an honest one."""
+
+    def moved() -> Stage:
+        stage = Stage(parties, values=VALUES)
+        wanted = np.zeros(cipher.DEGREE, np.int64)
+        wanted[: VALUES + 2] = 5
+        genuine = keyholder.seal_share
+        with pytest.MonkeyPatch.context() as patch:
+
+            def seal(part: Key, roots: bytes, *, seat: keyholder.Seat, entropy):
+                part = shifted(part, stage, wanted) if seat.me.party == THIRD else part
+                return genuine(part, roots, seat=seat, entropy=entropy)
+
+            patch.setattr(keyholder, "seal_share", seal)
+            assert (stage.opened_sum() == 4006 + 5).all()
+        return stage
+
+    weak.setattr(server, "leaves", lambda *_: True)
+    assert moved().hub.result is not None, "where parts are not checked, a wrong sum comes out as a right one"
+    weak.undo()
+    with pytest.raises(SessionAborted, match="TH-S10") as aborted:
+        moved()
+    assert aborted.value.culprits == (THIRD,)
+
+
+def test_a_client_cannot_have_a_key_holder_blamed_for_it(parties, weak: pytest.MonkeyPatch) -> None:
+    def framed() -> None:
+        stage = Stage(parties, values=VALUES)
+        stage.ledgers[SYBIL] = Ledger()
+        other = stage.report(SYBIL, lambda count: b"\x01" * count)
+        stage.reports[SYBIL] = signed(stage, SYBIL, replace(stage.reports[SYBIL], imprints=other.imprints))
+        stage.opened_sum()
+
+    weak.setattr(keyholder, "imprint_digest", lambda raw: Anything())
+    with pytest.raises(SessionAborted, match="TH-S10") as aborted:
+        framed()
+    assert aborted.value.culprits == HOLDERS, "where key holders do not look at imprints, they are blamed for a client's lie"
+    weak.undo()
+    with pytest.raises(InvalidMessage, match="TH-H6") as refused:
+        framed()
+    assert refused.value.culprits == (SYBIL,)
+
+
+class Anything(bytes):
+    """Equal to everything."""
+
+    def __ne__(self, other: object) -> bool:
+        return False
 
 
 # --- one holder asked twice -------------------------------------------------------------------------------------------------------
@@ -328,8 +381,10 @@ def dealt(stage: Stage, entry: Entry, holder: PartyId, seeds: dict[tuple[PartyId
     ctx = stage.opened.ctx
     seeds[entry.client, holder] = seed = Secret(entry.client.encode().ljust(32, b"."))
     sealed = stage.offers[holder].key.seal(seed, purpose=client.PART, context=client.part_context(ctx, entry.client, holder))
-    parts = tuple(part_hash(ctx, entry.client, holder, sealed) if name == holder else bytes(32) for name in HOLDERS)
-    return replace(entry, sealed=sealed, parts=parts)
+    key = dealing.dealt_key(seed, ctx, entry.client, holder)
+    imprint = dealing.imprint_digest(dealing.imprint(seed, key, ctx, entry.client, holder))
+    parts = tuple(part_hash(ctx, entry.client, holder, sealed, imprint) if name == holder else bytes(32) for name in HOLDERS)
+    return replace(entry, sealed=sealed, imprint=imprint, parts=parts)
 
 
 def test_a_coordinator_cannot_deal_in_the_name_of_clients(parties, weak: pytest.MonkeyPatch) -> None:
@@ -368,6 +423,7 @@ def test_a_sybil_that_hands_in_the_victims_report_adds_nothing(parties, weak: py
     for place in (client, keyholder):
         weak.setattr(place, "dealt_key", nameless)
         weak.setattr(place, "part_context", lambda ctx, client, holder: context(ctx, ONE, holder))
+        weak.setattr(place, "imprint", lambda seed, dealt, ctx, client, holder: dealing.imprint(seed, dealt, ctx, ONE, holder))
     assert (copied() == 2 * 1000 + 1001 + 1002).all(), "where the name is not in the parts the victim counts twice"
     weak.undo()
     with pytest.raises(InvalidMessage) as refused:
@@ -448,11 +504,6 @@ def test_a_client_that_deals_other_seeds_ends_the_attempt_and_shows_nothing(part
     stage.ledgers[SYBIL] = Ledger()
     other = stage.report(SYBIL, lambda count: b"\x01" * count)
     stage.reports[SYBIL] = signed(stage, SYBIL, replace(other, payload=stage.reports[SYBIL].payload))
-    told = stage.committed()
-    shares = stage.shares(told)
-    for name in HOLDERS:
-        stage.hub.receive(name, told[name])
-    stage.hub.receive(FIRST, shares[FIRST])
-    stage.hub.receive(SECOND, shares[SECOND])
-    with pytest.raises(SessionAborted, match="TH-S9"):
-        stage.hub.receive(THIRD, shares[THIRD])
+    with pytest.raises(SessionAborted, match="TH-S9") as aborted:
+        stage.opened_sum()
+    assert aborted.value.culprits == (), "that no key holder lied is shown; which client did is not"

@@ -17,12 +17,12 @@ from secagg.errors import SessionAborted
 from secagg.identity import Identity
 from secagg.runtime import attend, serve
 from secagg.runtime.server import Server
-from tests.network.conftest import CLIENTS, PLANS, Clients, mean_of, model
+from tests.network.conftest import CLIENTS, PLANS, VALUES, Clients, mean_of, model
 from tests.network.test_killed import Process, ended
 
 pytestmark = pytest.mark.network
 PLAN = ckks.Plan(clients=4, clip=10.0, bits=20, max_weight=10)
-BLOCK = 4096 * 8
+BYTES = 15 * (VALUES + 2) // 2  # one word of 32 bits in 60
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def test_ckks_rounds_open_the_mean_with_the_key_holders_signature(held: Path, tm
             np.testing.assert_allclose(result.mean["w"], mean_of(0, 1, 2, 3), atol=1e-3)
             result.receipt.verify()
             assert [name for name, _ in result.receipt.agreement] == ["k0"]
-            assert all(BLOCK < result.bytes_up[name] < BLOCK + 3000 for name in result.included)
+            assert all(BYTES < result.bytes_up[name] < BYTES + 3000 for name in result.included)
             server.publish(result.mean)
     for session in clients.wait().values():
         assert [receipt.round.ctx.round for receipt in session.receipts] == [1, 2]

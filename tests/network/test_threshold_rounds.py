@@ -16,13 +16,14 @@ from secagg.errors import SessionAborted
 from secagg.identity import Identity
 from secagg.runtime import attend, serve
 from secagg.runtime.server import Server
-from tests.network.conftest import CLIENTS, PLANS, Clients, mean_of, model
+from tests.network.conftest import CLIENTS, PLANS, VALUES, Clients, mean_of, model
 from tests.network.test_killed import Process, ended
 
 pytestmark = pytest.mark.network
 PLAN = threshold.Plan(clients=4, keyholders=3, clip=10.0, bits=20, max_weight=10)
 HOLDERS = ("k0", "k1", "k2")
-BLOCK = 4096 * 8
+REPORT = 3 * 61440 + 15 * (VALUES + 2) // 2  # one word of 32 bits in 60; two polynomials for each key holder
+SHARE = 4096 * 8
 
 
 @contextmanager
@@ -50,8 +51,8 @@ def test_threshold_rounds_open_the_mean_with_all_key_holders_signatures(parted: 
             np.testing.assert_allclose(result.mean["w"], mean_of(0, 1, 2, 3), atol=1e-3)
             result.receipt.verify()
             assert [name for name, _ in result.receipt.agreement] == list(HOLDERS)
-            assert all(BLOCK < result.bytes_up[name] < BLOCK + 3000 for name in result.included)
-            assert all(result.bytes_up[name] < BLOCK + 5000 for name in result.receipt.round.description.servers if name not in beside)
+            assert all(REPORT < result.bytes_up[name] < REPORT + 3000 for name in result.included)
+            assert all(result.bytes_up[name] < SHARE + 5000 for name in result.receipt.round.description.servers if name not in beside)
             server.publish(result.mean)
     for session in clients.wait().values():
         assert [receipt.round.ctx.round for receipt in session.receipts] == [1, 2]

@@ -14,6 +14,7 @@ import numpy as np
 from protocols.ckks import threshold
 from protocols.ckks.params import payload_digest
 from protocols.ckks.threshold.client import PART, part_context
+from protocols.ckks.threshold.dealing import imprint_digest
 from protocols.ckks.threshold.messages import REPORT, Committed, Entry, Fixed, Offer, Report, Share, part_hash, root_hash
 from secagg.crypto.derive import digest
 from secagg.envelope import pack
@@ -126,10 +127,25 @@ def failures(table: Table, parties: Consortium) -> list[dict[str, object]]:
     add("a key of another suite than the roster's", "TH-K1", at, first, who.party, Offer(hybrid))
     at, report = place(Report, who.party, hub.party)
     assert isinstance(report, Report)
-    add("a model version that is not allowed", "TH-S1", at, who, hub.party, replace(report, version=1, payload=Blob(b"\x00")))
-    add("a report of a key holder", "TH-S1", at, first, hub.party, replace(report, payload=Blob(b"\x00")))
-    add("a report with a part too few", "TH-S2", at, who, hub.party, replace(report, sealed=report.sealed[:1], payload=Blob(b"\x00")))
-    add("a signature over another report", "TH-S2", at, who, hub.party, replace(report, digest=bytes(32), payload=Blob(b"\x00")))
+    bare = replace(report, imprints=(), payload=Blob(b"\x00"))
+    add("a model version that is not allowed", "TH-S1", at, who, hub.party, replace(bare, version=1))
+    add("a report of a key holder", "TH-S1", at, first, hub.party, replace(report, imprints=(), payload=Blob(b"\x00")))
+    add(
+        "a report with a part too few",
+        "TH-S2",
+        at,
+        who,
+        hub.party,
+        replace(bare, sealed=report.sealed[:1]),
+    )
+    add(
+        "a signature over another report",
+        "TH-S2",
+        at,
+        who,
+        hub.party,
+        replace(bare, digest=bytes(32)),
+    )
     short = signed(replace(report, payload=Blob(b"\x00"), digest=payload_digest(Blob(b"\x00"))), who, ctx, (first.party, second.party))
     add("a ciphertext of one byte", "TH-S3", at, who, hub.party, short)
     beyond = Blob(bytes([255]) * report.payload.size)
@@ -155,13 +171,14 @@ def failures(table: Table, parties: Consortium) -> list[dict[str, object]]:
     add("a part of the key of one byte", "TH-S6", at, first, hub.party, replace(share, payload=Blob(b"\x00")))
     assert at > place(Committed, first.party, hub.party)[0], "in this order of delivery the commitment comes before the part"
     add("another part than was committed to", "TH-S7", at, first, hub.party, replace(share, payload=Blob(join(share.payload)[::-1])))
-    add("a second, different report", "EV-C5", end, who, hub.party, replace(report, digest=bytes(32), payload=Blob(b"\x00")))
+    add("a second, different report", "EV-C5", end, who, hub.party, replace(bare, digest=bytes(32)))
     return found
 
 
 def signed(report: Report, who: Identity, ctx: Context, holders: tuple[PartyId, ...]) -> Report:
     """The report with its client's signature, as a malicious client would send it."""
-    parts = [part_hash(ctx, who.party, holder, item) for holder, item in zip(holders, report.sealed, strict=True)]
+    digests = map(imprint_digest, report.imprints)
+    parts = [part_hash(ctx, who.party, *part) for part in zip(holders, report.sealed, digests, strict=True)]
     return replace(report, signature=who.signing.sign(REPORT, root_hash(ctx, who.party, report.version, report.digest, parts)))
 
 
@@ -169,7 +186,7 @@ def mislaid(fixed: Fixed, offer: Offer, who: Identity, ctx: Context, holder: Par
     """The first client's entry with a seed sealed in the name of the second, and every hash and signature right."""
     entry = fixed.entries[0]
     sealed = offer.key.seal(Secret(bytes(32)), purpose=PART, context=part_context(ctx, fixed.entries[1].client, holder))
-    parts = (part_hash(ctx, who.party, holder, sealed), *entry.parts[1:])
+    parts = (part_hash(ctx, who.party, holder, sealed, entry.imprint), *entry.parts[1:])
     root = root_hash(ctx, who.party, entry.version, entry.digest, parts)
     return replace(entry, sealed=sealed, parts=parts, signature=who.signing.sign(REPORT, root))
 

@@ -22,7 +22,7 @@ from secagg.machine import Machine
 from secagg.roles import Message, Outgoing, Vector
 from secagg.types import Context, Entropy, PartyId, Secret
 
-from .dealing import dealt_key, public_half
+from .dealing import dealt_key, imprint, imprint_digest, public_half
 from .messages import REPORT, Offer, Report, part_hash, root_hash
 from .params import Params
 
@@ -77,16 +77,17 @@ def take_offer(offers: Mapping[PartyId, bytes], message: Offer, holder: PartyId,
 def report(state: Holding, *, me: Identity, params: Params, ctx: Context, entropy: Entropy) -> tuple[Done, list[Outgoing]]:
     """Deal a fresh secret to the key holders, encrypt under it, and sign for both."""
     seeds = {holder: Secret(entropy(SEED)) for holder in params.keyholders}
-    secret = add_keys(dealt_key(seed, ctx, me.party, holder) for holder, seed in seeds.items())
-    payload = as_payload(encrypt_under(secret, state.vector, params.packing, public_half(ctx, params.packing), entropy))
+    dealt = {holder: dealt_key(seed, ctx, me.party, holder) for holder, seed in seeds.items()}
+    imprints = tuple(imprint(seed, dealt[holder], ctx, me.party, holder) for holder, seed in seeds.items())
+    payload = as_payload(encrypt_under(add_keys(dealt.values()), state.vector, params.packing, public_half(ctx, params.packing), entropy))
     sealed = tuple(
         SealKey(state.offers[holder]).seal(seed, purpose=PART, context=part_context(ctx, me.party, holder))
         for holder, seed in seeds.items()
     )
-    parts = (part_hash(ctx, me.party, holder, item) for holder, item in zip(seeds, sealed, strict=True))
-    committed = payload_digest(payload)
+    committed, digests = payload_digest(payload), map(imprint_digest, imprints)
+    parts = (part_hash(ctx, me.party, *part) for part in zip(seeds, sealed, digests, strict=True))
     root = root_hash(ctx, me.party, state.version, committed, parts)
-    message = Report(state.version, committed, sealed, me.signing.sign(REPORT, root), payload)
+    message = Report(state.version, committed, sealed, imprints, me.signing.sign(REPORT, root), payload)
     return Done(root), [Outgoing(params.coordinator, message)]
 
 

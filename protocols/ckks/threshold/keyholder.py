@@ -26,7 +26,7 @@ from secagg.round import Round
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .client import PART, part_context
-from .dealing import dealt_key, share_bytes
+from .dealing import dealt_key, imprint, imprint_digest, share_bytes
 from .messages import REPORT, Committed, Entry, Fixed, Offer, Share, part_hash, roots_hash
 from .params import Params
 
@@ -109,7 +109,7 @@ def check_fixed(message: Fixed, *, seat: Seat) -> None:
         try:
             if entry.version not in params.versions or len(entry.parts) != len(params.keyholders):
                 raise BadSignature("another model or another number of parts")
-            if entry.parts[own] != part_hash(seat.ctx, entry.client, seat.me.party, entry.sealed):
+            if entry.parts[own] != part_hash(seat.ctx, entry.client, seat.me.party, entry.sealed, entry.imprint):
                 raise BadSignature("another part")
             seat.me.roster.member(entry.client).signing.verify(entry.signature, REPORT, entry.root(seat.ctx))
         except BadSignature as refused:
@@ -129,7 +129,11 @@ def open_part(entry: Entry, key: OpenKey, *, seat: Seat) -> Key:
         ) from refused
     if len(seed) != SEED:
         raise InvalidMessage("TH-H3", f"a seed of {len(seed)} bytes from {entry.client}, {SEED} expected", culprits=[entry.client])
-    return dealt_key(seed, seat.ctx, entry.client, seat.me.party)
+    dealt = dealt_key(seed, seat.ctx, entry.client, seat.me.party)
+    # > The imprint that the client has signed is that of the seed: who deals what it did not sign for is named (TH-H6).
+    if imprint_digest(imprint(seed, dealt, seat.ctx, entry.client, seat.me.party)) != entry.imprint:
+        raise InvalidMessage("TH-H6", f"{entry.client} dealt another secret than the one whose imprint it signed", culprits=[entry.client])
+    return dealt
 
 
 def commit(state: Offering, message: Fixed, *, seat: Seat, ledger: Ledger, entropy: Entropy) -> tuple[Committing, list[Outgoing]]:

@@ -16,13 +16,15 @@ from secagg.types import Context, PartyId
 from secagg.wire.parse import HASH, exactly, no_payload, parse, parties, serialise
 from secagg.wire.v1 import ckks_threshold_pb2 as pb
 
+from .dealing import IMPRINT_BYTES
+
 REPORT = "ckks-threshold/report"
 """Label of a client's signature under its root."""
 
 
-def part_hash(ctx: Context, client: PartyId, holder: PartyId, sealed: bytes) -> bytes:
-    """What a report's root says of the seed that is sealed to one key holder."""
-    return digest("ckks-threshold/part", ctx.rd, client.encode(), holder.encode(), sealed)
+def part_hash(ctx: Context, client: PartyId, holder: PartyId, sealed: bytes, imprint: bytes) -> bytes:
+    """What a report's root says of the seed that is sealed to one key holder, and of its imprint's digest."""
+    return digest("ckks-threshold/part", ctx.rd, client.encode(), holder.encode(), sealed, imprint)
 
 
 def root_hash(ctx: Context, client: PartyId, version: int, ciphertext: bytes, parts: Iterable[bytes]) -> bytes:
@@ -60,12 +62,13 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Client to coordinator: its ciphertext, and for each key holder the seed of a part of its secret, sealed."""
+    """Client to coordinator: its ciphertext, and for each key holder the seed of a part of its secret, sealed, and that part's imprint."""
 
     KIND: ClassVar[str] = "ckks-threshold/Report"
     version: int
     digest: bytes
     sealed: tuple[bytes, ...]
+    imprints: tuple[bytes, ...]
     signature: bytes
     payload: Payload
 
@@ -74,7 +77,9 @@ class Report:
         return ""
 
     def to_wire(self) -> tuple[bytes, Payload | None]:
-        wire = pb.ThresholdReport(version=self.version, digest=self.digest, sealed=self.sealed, signature=self.signature)
+        wire = pb.ThresholdReport(
+            version=self.version, digest=self.digest, sealed=self.sealed, imprints=self.imprints, signature=self.signature
+        )
         return serialise(wire), self.payload
 
     @classmethod
@@ -86,6 +91,7 @@ class Report:
             wire.version,
             exactly(wire.digest, HASH, "digest"),
             tuple(sealed_key(item) for item in wire.sealed),
+            tuple(exactly(item, IMPRINT_BYTES, "imprint") for item in wire.imprints),
             exactly(wire.signature, SIGNATURE_BYTES, "signature"),
             payload,
         )
@@ -100,6 +106,7 @@ class Entry:
     digest: bytes
     parts: tuple[bytes, ...]
     sealed: bytes
+    imprint: bytes
     signature: bytes
 
     def root(self, ctx: Context) -> bytes:
@@ -131,6 +138,7 @@ class Fixed:
                 digest=item.digest,
                 parts=item.parts,
                 sealed=item.sealed,
+                imprint=item.imprint,
                 signature=item.signature,
             )
             for item in self.entries
@@ -149,6 +157,7 @@ class Fixed:
                 exactly(item.digest, HASH, "digest"),
                 tuple(exactly(part, HASH, "part") for part in item.parts),
                 sealed_key(item.sealed),
+                exactly(item.imprint, HASH, "imprint"),
                 exactly(item.signature, SIGNATURE_BYTES, "signature"),
             )
             for client, item in zip(clients, wire.entries, strict=True)

@@ -12,6 +12,8 @@ from secagg.types import PartyId
 DRAWS = 2
 """Two errors of 21 coins less 21: what the opened sum leaves unknown of each is then as wide as the standard's (σ = 3.2)."""
 MIN_HOLDERS, MAX_HOLDERS = 2, 16
+MOST_CLIENTS = 1900
+"""Beyond, the imprints would no longer prove a part of the key: see docs/spec/ckks-threshold.md."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,9 @@ from secagg.types import Entropy
 from . import client, keyholder, server
 from .dealing import SHARE_BYTES
 from .messages import Committed, Fixed, Offer, Report, Share
-from .params import DRAWS, MAX_HOLDERS, MIN_HOLDERS, Params
+from .params import DRAWS, MAX_HOLDERS, MIN_HOLDERS, MOST_CLIENTS, Params
 
 VERSION = 1
-MOST_CLIENTS = 2000
-"""What a key holder is told of one report takes up to two kilobytes, and a message four megabytes."""
 
 
 @dataclass(frozen=True, slots=True)

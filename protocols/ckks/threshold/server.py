@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.ckks.cipher import Key, add_into, add_keys, decrypt_under
+from protocols.ckks.cipher import Key, add_into, add_keys, add_residues, decrypt_under, read_residues
 from protocols.ckks.params import payload_digest
 from protocols.ckks.residues import CannotDecrypt
 from secagg.crypto.seal import CannotOpen
@@ -21,11 +21,12 @@ from secagg.crypto.stream import open_stream, sealed_size
 from secagg.errors import InvalidMessage, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.machine import Machine
+from secagg.payload import Blob
 from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
 from secagg.types import PartyId
 
-from .dealing import SHARE_BYTES, public_half, read_share
+from .dealing import IMPRINT, SHARE_BYTES, imprint_digest, leaves, public_half, read_share
 from .keyholder import SHARE, share_commitment, share_context, verify_committed
 from .messages import REPORT, Committed, Entry, Fixed, Report, Share, part_hash, root_hash, roots_hash
 from .params import Params
@@ -39,19 +40,21 @@ class Reported:
     digest: bytes
     parts: tuple[bytes, ...]
     sealed: tuple[bytes, ...]
+    imprints: tuple[bytes, ...]
     signature: bytes
     root: bytes
 
     def entry(self, client: PartyId, index: int) -> Entry:
         """What the key holder at `index` is told of it."""
-        return Entry(client, self.version, self.digest, self.parts, self.sealed[index], self.signature)
+        return Entry(client, self.version, self.digest, self.parts, self.sealed[index], self.imprints[index], self.signature)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gathering:
-    """Ciphertexts are added as they come: what is kept of each is two kilobytes for each key holder."""
+    """Ciphertexts and imprints are added as they come: what is kept of each report is two kilobytes for each key holder."""
 
     total: NDArray[np.uint32]
+    imprints: tuple[NDArray[np.uint32], ...]
     reports: Mapping[PartyId, Reported]
 
 
@@ -60,6 +63,7 @@ class Opening:
     """The set is with the key holders."""
 
     total: NDArray[np.uint32]
+    imprints: tuple[NDArray[np.uint32], ...]
     included: tuple[PartyId, ...]
     roots: bytes
     committed: Mapping[PartyId, Committed]
@@ -90,6 +94,12 @@ class Desk:
     opened: Round
 
 
+def gathering(params: Params) -> Gathering:
+    """No report yet."""
+    imprints = tuple(np.zeros(IMPRINT.residues, np.uint32) for _ in params.keyholders)
+    return Gathering(np.zeros(params.packing.residues, np.uint32), imprints, {})
+
+
 def add(state: Gathering, message: Report, client: PartyId, *, desk: Desk) -> Gathering:
     """Add one ciphertext: all of it or nothing."""
     params, ctx = desk.params, desk.opened.ctx
@@ -97,11 +107,12 @@ def add(state: Gathering, message: Report, client: PartyId, *, desk: Desk) -> Ga
     if client not in params.clients or message.version not in params.versions or client in state.reports:
         raise InvalidMessage("TH-S1", f"a report from {client} that does not fit the round", culprits=[client])
     # > It has a part for each key holder, and its client's signature over them and the ciphertext (TH-S2).
-    parts = tuple(part_hash(ctx, client, *pair) for pair in zip(params.keyholders, message.sealed, strict=False))
+    digests = tuple(map(imprint_digest, message.imprints))
+    parts = tuple(part_hash(ctx, client, *part) for part in zip(params.keyholders, message.sealed, digests, strict=False))
     root = root_hash(ctx, client, message.version, message.digest, parts)
     try:
-        if len(message.sealed) != len(params.keyholders):
-            raise BadSignature(f"{len(message.sealed)} parts for {len(params.keyholders)} key holders")
+        if not len(message.sealed) == len(message.imprints) == len(params.keyholders):
+            raise BadSignature(f"{len(message.sealed)} parts, {len(message.imprints)} imprints for {len(params.keyholders)} key holders")
         desk.opened.roster.member(client).signing.verify(message.signature, REPORT, root)
     except BadSignature as refused:
         raise InvalidMessage("TH-S2", f"the report of {client} is not signed as a whole: {refused}", culprits=[client]) from refused
@@ -111,11 +122,14 @@ def add(state: Gathering, message: Report, client: PartyId, *, desk: Desk) -> Ga
             "TH-S3", f"a ciphertext of {message.payload.size} bytes from {client} that is not the one announced", culprits=[client]
         )
     try:
+        imprints = [read_residues(Blob(raw), IMPRINT) for raw in message.imprints]
         add_into(state.total, message.payload, params.packing)
     except CannotDecrypt as refused:
-        raise InvalidMessage("TH-S3", f"the ciphertext of {client} has {refused}", culprits=[client]) from refused
-    kept = Reported(message.version, message.digest, parts, message.sealed, message.signature, root)
-    return Gathering(state.total, {**state.reports, client: kept})
+        raise InvalidMessage("TH-S3", f"the ciphertext of {client} or an imprint has {refused}", culprits=[client]) from refused
+    for run, words in zip(state.imprints, imprints, strict=True):
+        add_residues(run, words, IMPRINT)
+    kept = Reported(message.version, message.digest, parts, message.sealed, digests, message.signature, root)
+    return replace(state, reports={**state.reports, client: kept})
 
 
 def fix(state: Gathering, *, desk: Desk) -> tuple[Opening, list[Outgoing]]:
@@ -129,7 +143,7 @@ def fix(state: Gathering, *, desk: Desk) -> tuple[Opening, list[Outgoing]]:
     roots = roots_hash((client, kept.root) for client, kept in reports)
     fixed = [Fixed(tuple(kept.entry(client, index) for client, kept in reports)) for index in range(len(params.keyholders))]
     outgoing = [Outgoing(name, message) for name, message in zip(params.keyholders, fixed, strict=True)]
-    return Opening(state.total, included, roots, {}, {}), outgoing
+    return Opening(state.total, state.imprints, included, roots, {}, {}), outgoing
 
 
 def keep_committed(state: Opening, message: Committed, sender: PartyId, *, desk: Desk) -> Opening:
@@ -162,26 +176,36 @@ def check_share(share: Share | None, committed: Committed | None, sender: PartyI
 
 
 def open_share(share: Share, holder: PartyId, roots: bytes, *, desk: Desk) -> Key:
-    """What a key holder sealed. Raises InvalidMessage."""
+    """What a key holder sealed. Raises SessionAborted."""
     context = share_context(desk.opened.ctx, holder, desk.me.party, roots)
     # > It opens with the coordinator's key, and its residues are below their primes (TH-S8).
     try:
         key = desk.me.opening.open(share.sealed, purpose=SHARE, context=context)
         return read_share(b"".join(bytes(chunk) for chunk in open_stream(key, share.payload, purpose=SHARE, context=context)))
     except (CannotOpen, CannotDecrypt) as refused:
-        raise InvalidMessage("TH-S8", f"the part of {holder} does not open: {refused}", culprits=[holder]) from refused
+        raise SessionAborted(f"TH-S8: the part of {holder} does not open: {refused}", culprits=[holder]) from refused
 
 
 def finish(state: Opening, *, desk: Desk) -> Done:
     """All parts are here: their sum is the key of the sum."""
     params, ctx = desk.params, desk.opened.ctx
-    secret = add_keys(open_share(share, name, state.roots, desk=desk) for name, share in state.shares.items())
-    # > A sum with more noise than that of honest ciphertexts is not opened: some party has lied, and no other try follows (TH-S9).
+    parts = {name: open_share(state.shares[name], name, state.roots, desk=desk) for name in params.keyholders}
+    # > Each part of the key is the sum of what the clients of the set dealt to its holder: their imprints show it, and who lied (TH-S10).
+    liars = [
+        name
+        for name, imprints in zip(params.keyholders, state.imprints, strict=True)
+        if not leaves(imprints, parts[name], ctx, len(state.included))
+    ]
+    if liars:
+        raise SessionAborted(f"TH-S10: {', '.join(liars)} gave a part of the key that is not the sum of what was dealt", culprits=liars)
+    secret = add_keys(parts.values())
+    # > A sum with more noise than that of honest ciphertexts is not opened: a client has lied, and no other try follows (TH-S9).
     try:
         vector = decrypt_under(secret, state.total, params.packing, public_half(ctx, params.packing), len(state.included))
     except CannotDecrypt as refused:
         raise SessionAborted(
-            f"TH-S9: the parts of the key do not open what was added: {refused}; a client or a key holder has not done what it signed for",
+            f"TH-S9: the parts of the key are right and do not open what was added: {refused}; a client encrypted under another secret"
+            " than it dealt",
             answered=state.included,
             needed=params.floor,
         ) from refused
@@ -197,7 +221,7 @@ class Server(Machine[State]):
 
     def __init__(self, params: Params, opened: Round, me: Identity) -> None:
         self._desk = Desk(me, params, opened)
-        super().__init__(Gathering(np.zeros(params.packing.residues, np.uint32), {}))
+        super().__init__(gathering(params))
 
     @property
     def patience(self) -> float | None:
@@ -254,7 +278,7 @@ class Server(Machine[State]):
         if len(state.shares) == len(state.committed) == len(self._desk.params.keyholders):
             try:
                 self._state = finish(state, desk=self._desk)
-            except (InvalidMessage, SessionAborted):
+            except SessionAborted:
                 self._state = Failed()
                 raise
         return []

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#secagg/wire/v1/ckks_threshold.proto\x12\x0esecagg.wire.v1\"\x1d\n\x0eThresholdOffer\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"U\n\x0fThresholdReport\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x0e\n\x06sealed\x18\x03 \x03(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"s\n\x0eThresholdEntry\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\r\n\x05parts\x18\x04 \x03(\x0c\x12\x0e\n\x06sealed\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\x0c\"A\n\x0eThresholdFixed\x12/\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1e.secagg.wire.v1.ThresholdEntry\"\\\n\x12ThresholdCommitted\x12\x10\n\x08included\x18\x01 \x03(\t\x12\r\n\x05roots\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x12\n\ncommitment\x18\x04 \x01(\x0c\" \n\x0eThresholdShare\x12\x0e\n\x06sealed\x18\x01 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#secagg/wire/v1/ckks_threshold.proto\x12\x0esecagg.wire.v1\"\x1d\n\x0eThresholdOffer\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"g\n\x0fThresholdReport\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x0e\n\x06sealed\x18\x03 \x03(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\x12\x10\n\x08imprints\x18\x05 \x03(\x0c\"\x84\x01\n\x0eThresholdEntry\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\r\n\x05parts\x18\x04 \x03(\x0c\x12\x0e\n\x06sealed\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\x0c\x12\x0f\n\x07imprint\x18\x07 \x01(\x0c\"A\n\x0eThresholdFixed\x12/\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1e.secagg.wire.v1.ThresholdEntry\"\\\n\x12ThresholdCommitted\x12\x10\n\x08included\x18\x01 \x03(\t\x12\r\n\x05roots\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x12\n\ncommitment\x18\x04 \x01(\x0c\" \n\x0eThresholdShare\x12\x0e\n\x06sealed\x18\x01 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_THRESHOLDOFFER']._serialized_start=55
   _globals['_THRESHOLDOFFER']._serialized_end=84
   _globals['_THRESHOLDREPORT']._serialized_start=86
-  _globals['_THRESHOLDREPORT']._serialized_end=171
-  _globals['_THRESHOLDENTRY']._serialized_start=173
-  _globals['_THRESHOLDENTRY']._serialized_end=288
-  _globals['_THRESHOLDFIXED']._serialized_start=290
-  _globals['_THRESHOLDFIXED']._serialized_end=355
-  _globals['_THRESHOLDCOMMITTED']._serialized_start=357
-  _globals['_THRESHOLDCOMMITTED']._serialized_end=449
-  _globals['_THRESHOLDSHARE']._serialized_start=451
-  _globals['_THRESHOLDSHARE']._serialized_end=483
+  _globals['_THRESHOLDREPORT']._serialized_end=189
+  _globals['_THRESHOLDENTRY']._serialized_start=192
+  _globals['_THRESHOLDENTRY']._serialized_end=324
+  _globals['_THRESHOLDFIXED']._serialized_start=326
+  _globals['_THRESHOLDFIXED']._serialized_end=391
+  _globals['_THRESHOLDCOMMITTED']._serialized_start=393
+  _globals['_THRESHOLDCOMMITTED']._serialized_end=485
+  _globals['_THRESHOLDSHARE']._serialized_start=487
+  _globals['_THRESHOLDSHARE']._serialized_end=519
 # @@protoc_insertion_point(module_scope)

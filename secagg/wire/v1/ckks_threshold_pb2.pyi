@@ -13,32 +13,36 @@ class ThresholdOffer(_message.Message):
     def __init__(self, key: _Optional[bytes] = ...) -> None: ...
 
 class ThresholdReport(_message.Message):
-    __slots__ = ("version", "digest", "sealed", "signature")
+    __slots__ = ("version", "digest", "sealed", "signature", "imprints")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    IMPRINTS_FIELD_NUMBER: _ClassVar[int]
     version: int
     digest: bytes
     sealed: _containers.RepeatedScalarFieldContainer[bytes]
     signature: bytes
-    def __init__(self, version: _Optional[int] = ..., digest: _Optional[bytes] = ..., sealed: _Optional[_Iterable[bytes]] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    imprints: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, version: _Optional[int] = ..., digest: _Optional[bytes] = ..., sealed: _Optional[_Iterable[bytes]] = ..., signature: _Optional[bytes] = ..., imprints: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ThresholdEntry(_message.Message):
-    __slots__ = ("client", "version", "digest", "parts", "sealed", "signature")
+    __slots__ = ("client", "version", "digest", "parts", "sealed", "signature", "imprint")
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    IMPRINT_FIELD_NUMBER: _ClassVar[int]
     client: str
     version: int
     digest: bytes
     parts: _containers.RepeatedScalarFieldContainer[bytes]
     sealed: bytes
     signature: bytes
-    def __init__(self, client: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[bytes] = ..., parts: _Optional[_Iterable[bytes]] = ..., sealed: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    imprint: bytes
+    def __init__(self, client: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[bytes] = ..., parts: _Optional[_Iterable[bytes]] = ..., sealed: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., imprint: _Optional[bytes] = ...) -> None: ...
 
 class ThresholdFixed(_message.Message):
     __slots__ = ("entries",)

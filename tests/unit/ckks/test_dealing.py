@@ -13,6 +13,7 @@ from protocols.ckks.residues import CannotDecrypt
 from protocols.ckks.threshold import dealing
 from protocols.ckks.threshold.params import DRAWS
 from secagg.math.ring import Ring
+from secagg.payload import Blob
 from secagg.testing.entropy import InsecureEntropy
 from secagg.types import Context, PartyId, Secret
 
@@ -107,3 +108,49 @@ def test_parts_are_uniform_and_differ_by_client_holder_and_round() -> None:
             assert residues.max() < prime
             counts = np.bincount((residues[:, 0] * np.uint64(16) // np.uint64(prime)).astype(np.int64), minlength=16)
             assert ((counts - DEGREE / 16) ** 2 / (DEGREE / 16)).sum() < 45, "chi-square with 15 degrees of freedom, p = 1e-4"
+
+
+def over(one: cipher.Key, two: cipher.Key) -> cipher.Key:
+    """one / two, value by value, in the transformed domain."""
+    quotients = [
+        np.array([int(x) * pow(int(y), -1, prime) % prime for x, y in zip(left[:, 0], right[:, 0], strict=True)], np.uint64)[:, None]
+        for left, right, prime in zip(one, two, cipher.PRIMES, strict=True)
+    ]
+    return quotients[0], quotients[1]
+
+
+def imprints_of(clients: list[int], holder: int) -> np.ndarray:
+    total, to = np.zeros(dealing.IMPRINT.residues, np.uint32), PartyId(f"h{holder}")
+    for client in clients:
+        dealt = dealing.dealt_key(seed(client, holder), CTX, name(client), to)
+        cipher.add_into(total, Blob(dealing.imprint(seed(client, holder), dealt, CTX, name(client), to)), dealing.IMPRINT)
+    return total
+
+
+@few
+@given(cohorts, st.integers(0, 3), st.data())
+def test_the_imprints_of_a_set_fit_its_part_of_the_key_and_no_other(clients: list[int], holder: int, data: st.DataObject) -> None:
+    total, right = imprints_of(clients, holder), part(clients, holder)
+    assert dealing.leaves(total, right, CTX, len(clients))
+    wrong = [right[0].copy(), right[1].copy()]
+    plane, place = data.draw(st.integers(0, 1)), data.draw(st.integers(0, DEGREE - 1))
+    wrong[plane][place, 0] = (wrong[plane][place, 0] + np.uint64(1)) % np.uint64(cipher.PRIMES[plane])
+    gone = [client for client in clients if client != clients[0]]
+    for other in ((wrong[0], wrong[1]), part(gone, holder), part(clients, holder + 1)):
+        assert not dealing.leaves(total, other, CTX, len(clients))
+
+
+def test_an_imprint_of_one_polynomial_would_pass_a_part_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1/b is the smallest error of all, seen through b: the first polynomial shows it as 1, the second as noise."""
+    clients = [1, 2, 3]
+
+    def passes() -> bool:
+        (half,) = dealing.imprint_half(CTX)
+        one = (np.ones((DEGREE, 1), np.uint64),) * 2
+        wrong = add_keys([part(clients, 0), over(one, (half[0][:, :1], half[1][:, :1]))])
+        return dealing.leaves(imprints_of(clients, 0), wrong, CTX, len(clients))
+
+    monkeypatch.setattr(dealing, "IMPRINT", Packing(Ring(32), DEGREE, 10, DRAWS))
+    assert passes()
+    monkeypatch.undo()
+    assert not passes()

@@ -14,7 +14,7 @@ import pytest
 
 from protocols.ckks import cipher
 from protocols.ckks.cipher import DEGREE, NOISE, PRIMES
-from protocols.ckks.threshold.params import DRAWS
+from protocols.ckks.threshold.params import DRAWS, MOST_CLIENTS
 from secagg.math.ring import Ring
 from secagg.testing.entropy import InsecureEntropy
 
@@ -99,3 +99,18 @@ def test_the_errors_that_are_drawn_have_that_law(draws: int) -> None:
     assert errors.std() == pytest.approx(math.sqrt(NOISE * draws / 2), rel=0.02)
     counted = np.bincount(errors + packing.noise, minlength=2 * packing.noise + 1) / len(errors)
     assert np.abs(counted - binomial(2 * packing.noise)).max() < 0.005
+
+
+def log2_of_wrong_parts_that_pass(clients: int) -> float:
+    """log2 of the probability, over b, that any part but the right one passes. The argument is in docs/spec/ckks-threshold.md, Imprints."""
+    bound, slots, prime = 2 * NOISE * DRAWS * clients, 2 * DEGREE, math.log2(PRIMES[1])
+    zeros = math.log2(slots) - 2 * prime  # one value of both polynomials is zero at once: then that of the part does not matter
+    support = slots - DEGREE * (math.log2(bound) + math.log2(DEGREE) / 2) / prime  # fewer values apart: nothing is short but zero
+    short = 2 * DEGREE * math.log2(2 * bound + 1) - support * prime
+    return max(zeros, short)
+
+
+def test_a_wrong_part_of_the_key_passes_for_no_cohort_that_a_plan_allows() -> None:
+    assert log2_of_wrong_parts_that_pass(3) < -46
+    assert log2_of_wrong_parts_that_pass(MOST_CLIENTS) < -46
+    assert log2_of_wrong_parts_that_pass(MOST_CLIENTS + 100) > 0, "the bound is used up"

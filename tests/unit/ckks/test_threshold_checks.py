@@ -89,7 +89,7 @@ def test_another_protocol_version_or_a_ring_without_room_is_refused(parties: Con
     "arguments",
     [
         {"clients": 2},
-        {"clients": 2001},
+        {"clients": 1901},
         {"clients": 4, "keyholders": 1},
         {"clients": 4, "keyholders": 17},
         {"clients": 4, "quorum": 2},
@@ -192,7 +192,8 @@ def test_a_report_that_is_not_signed_as_a_whole_is_refused(stage: Stage) -> None
 def signed(stage: Stage, name: PartyId, report: Report) -> Report:
     """`report` with all hashes right and its client's own signature: what a malicious client can send."""
     ctx = stage.opened.ctx
-    parts = [part_hash(ctx, name, holder, sealed) for holder, sealed in zip(HOLDERS, report.sealed, strict=True)]
+    digests = map(dealing.imprint_digest, report.imprints)
+    parts = [part_hash(ctx, name, *part) for part in zip(HOLDERS, report.sealed, digests, strict=False)]
     root = root_hash(ctx, name, report.version, report.digest, parts)
     return replace(report, signature=stage.parties.identity(name).signing.sign(REPORT, root))
 
@@ -386,12 +387,49 @@ def test_a_part_that_does_not_open_or_is_out_of_range_ends_the_attempt(stage: St
         stage.hub.receive(name, told[name])
     for name in (FIRST, SECOND):
         stage.hub.receive(name, shares[name])
-    refuses(stage.hub, THIRD, shares[THIRD], "TH-S8")
+    with pytest.raises(SessionAborted, match="TH-S8") as aborted:
+        stage.hub.receive(THIRD, shares[THIRD])
+    assert aborted.value.culprits == (FIRST,)
     assert stage.hub.phase == "failed"
 
 
 @pytest.mark.check("TH-S9")
-def test_parts_that_do_not_fit_what_was_added_open_nothing(stage: Stage) -> None:
+def test_a_ciphertext_under_another_secret_than_the_dealt_one_opens_nothing_and_no_key_holder_is_blamed(stage: Stage) -> None:
+    stage.reports[ONE] = signed(
+        stage, ONE, replace(stage.reports[ONE], payload=stage.reports[TWO].payload, digest=stage.reports[TWO].digest)
+    )
+    with pytest.raises(SessionAborted, match="TH-S9: the parts of the key are right") as aborted:
+        stage.opened_sum()
+    assert aborted.value.culprits == ()
+    assert (stage.hub.phase, stage.hub.result) == ("failed", None)
+
+
+@pytest.mark.check("TH-H6")
+def test_a_seed_of_which_another_imprint_was_signed_ends_the_attempt_and_names_the_client(stage: Stage) -> None:
+    genuine = stage.reports[ONE].imprints
+    stage.reports[ONE] = signed(stage, ONE, replace(stage.reports[ONE], imprints=(genuine[1], *genuine[1:])))
+    asked = stage.fixed()
+    with pytest.raises(InvalidMessage) as refused:
+        stage.holders[FIRST].receive(HUB, asked[FIRST])
+    assert (refused.value.check, refused.value.culprits) == ("TH-H6", (ONE,))
+    assert stage.holders[FIRST].phase == "failed", "the key is gone"
+    assert [type(item.message) for item in stage.holders[SECOND].receive(HUB, asked[SECOND])] == [Committed] * 3
+
+
+@pytest.mark.check("TH-S2", "TH-S3")
+def test_an_imprint_too_few_or_with_residues_out_of_range_never_touches_the_sums(stage: Stage) -> None:
+    genuine, state = stage.reports[ONE], stage.hub.state
+    assert isinstance(state, server.Gathering)
+    refuses(stage.hub, ONE, signed(stage, ONE, replace(genuine, imprints=genuine.imprints[:2])), "TH-S2")
+    beyond = (*genuine.imprints[:2], bytes([255]) * dealing.IMPRINT_BYTES)
+    refuses(stage.hub, ONE, signed(stage, ONE, replace(genuine, imprints=beyond)), "TH-S3")
+    assert not any(words.any() for words in (state.total, *state.imprints))
+    with pytest.raises(MalformedMessage, match="imprint"):
+        Report.from_wire(replace(genuine, imprints=(b"short",)).to_wire()[0], genuine.payload)
+
+
+@pytest.mark.check("TH-S10")
+def test_a_part_that_is_not_the_sum_of_what_was_dealt_opens_nothing_and_its_holder_is_named(stage: Stage) -> None:
     told = stage.committed()
     shares, roots = stage.shares(told), told[FIRST].roots
     shares[FIRST] = sealed_share(stage, FIRST, bytes(dealing.SHARE_BYTES), roots)
@@ -400,8 +438,9 @@ def test_parts_that_do_not_fit_what_was_added_open_nothing(stage: Stage) -> None
         stage.hub.receive(name, told[name])
     for name in (FIRST, SECOND):
         stage.hub.receive(name, shares[name])
-    with pytest.raises(SessionAborted, match="TH-S9"):
+    with pytest.raises(SessionAborted, match="TH-S10: keyholder-0 gave") as aborted:
         stage.hub.receive(THIRD, shares[THIRD])
+    assert aborted.value.culprits == (FIRST,)
     assert stage.hub.phase == "failed"
     assert stage.hub.result is None
 
