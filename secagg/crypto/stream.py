@@ -48,8 +48,7 @@ def seal_stream(
 ) -> memoryview:
     """Encrypt `size` bytes. `fill(offset, buffer)` writes a piece of the plaintext, so that little of it lies in memory at a time.
 
-    Pieces end where chunks do and at multiples of `piece` bytes. Threads share the chunks: `fill` is called for different pieces at the
-    same time.
+    Pieces end at multiples of `piece` bytes, and where the chunks of a thread do: `fill` is called for different pieces at the same time.
     """
     bound = frame(purpose, context)
     # Uninitialised: every byte is written below.
@@ -57,18 +56,26 @@ def seal_stream(
     count = chunk_count(len(view))
 
     def seal(indices: range) -> None:
-        aes, plain = algorithms.AES(key.expose()), memoryview(bytearray(min(piece, PLAIN, size)))
-        for index in indices:
-            cipher = Cipher(aes, modes.GCM(_nonce(index, count))).encryptor()
-            cipher.authenticate_additional_data(bound)
-            at, stop, shift = index * PLAIN, min((index + 1) * PLAIN, size), index * TAG
-            while at < stop:
-                part = plain[: min(piece - at % piece, stop - at)]
-                fill(at, part)
-                cipher.update_into(part, view[at + shift : at + shift + len(part)])
-                at += len(part)
-            cipher.finalize()
-            view[stop + shift : stop + shift + TAG] = cipher.tag
+        aes, plain = algorithms.AES(key.expose()), memoryview(bytearray(min(piece, size)))
+        at, stop = indices.start * PLAIN, min(indices.stop * PLAIN, size)
+        index, cipher = indices.start - 1, None
+        while at < stop:
+            part = plain[: min(piece - at % piece, stop - at)]
+            fill(at, part)
+            # A piece may go on in the next chunk.
+            while part:
+                if cipher is None:
+                    index += 1
+                    cipher, shift = Cipher(aes, modes.GCM(_nonce(index, count))).encryptor(), index * TAG
+                    cipher.authenticate_additional_data(bound)
+                edge = min((index + 1) * PLAIN, size)
+                taken, part = part[: edge - at], part[edge - at :]
+                cipher.update_into(taken, view[at + shift : at + shift + len(taken)])
+                at += len(taken)
+                if at == edge:
+                    cipher.finalize()
+                    view[at + shift : at + shift + TAG] = cipher.tag
+                    cipher = None
         plain[:] = bytes(len(plain))
 
     spread(seal, count)
