@@ -13,7 +13,7 @@ from secagg.crypto.derive import digest
 from secagg.envelope import Header, Packet, check_round, pack, unpack
 from secagg.errors import InvalidMessage, MalformedMessage, UnexpectedMessage
 from secagg.identity import Identity
-from secagg.roles import ClientRole, Codec, Outgoing, Role, Sum, Vector
+from secagg.roles import ClientRole, Codec, Outgoing, Role, Source, Sum, Vector
 from secagg.round import Round
 from secagg.types import PartyId
 
@@ -48,7 +48,7 @@ class Endpoint:
         """The packets that begin the round."""
         return self._pack(self.role.start())
 
-    def contribute(self, vector: Vector, *, version: int) -> list[Packet]:
+    def contribute(self, vector: Vector | Source, *, version: int) -> list[Packet]:
         """Hand a client role its vector."""
         role: ClientRole = self.role  # type: ignore[assignment]  # only clients are given vectors
         return self._pack(role.contribute(vector, version=version))

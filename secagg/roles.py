@@ -29,6 +29,30 @@ Vector = NDArray[np.unsignedinteger]
 """Words of the ring, one per coordinate: uint16, uint32 or uint64."""
 
 
+class Source(Protocol):
+    """A vector whose words are made when they are asked for, so that it need never lie in memory whole. The same words each time."""
+
+    @property
+    def dtype(self) -> np.dtype[np.unsignedinteger]:
+        """The ring's."""
+
+    @property
+    def shape(self) -> tuple[int]:
+        """How many words it has."""
+
+    def read_into(self, out: Vector, start: int) -> None:
+        """Write words [start, start + len(out)) into `out`. Threads may ask for different ranges at the same time."""
+
+
+def whole(vector: Vector | Source) -> Vector:
+    """The vector in memory: for a role that keeps it, or goes over it more than once."""
+    if isinstance(vector, np.ndarray):
+        return vector
+    words: Vector = np.empty(vector.shape, vector.dtype)
+    vector.read_into(words, 0)
+    return words
+
+
 class Message(Protocol):
     """A frozen dataclass; to parse is to validate, so a message that exists is well-formed."""
 
@@ -113,7 +137,7 @@ class Role(Protocol):
 class ClientRole(Role, Protocol):
     """A role that brings a vector."""
 
-    def contribute(self, vector: Vector, *, version: int) -> Sequence[Outgoing]:
+    def contribute(self, vector: Vector | Source, *, version: int) -> Sequence[Outgoing]:
         """Hand in the encoded update, trained from model `version`. Raises LocalProtocolError the second time."""
 
 

@@ -31,6 +31,8 @@ from .params import Params
 from .split import SEED, mask, opening_of, part_hash, root_hash, roots_hash, seal_masked
 
 SHARE = "additive/share"
+_TOGETHER = 8
+"""Seeds that are expanded in one pass over the tally."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,13 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Accepting:
-    """Reports come in and are added at once; lists of aggregators that closed earlier wait."""
+    """Reports come in: vectors are added at once, seeds some at a time. Lists of aggregators that closed earlier wait."""
 
     tally: RunningSum
     held: Mapping[PartyId, Held]
     lists: Mapping[PartyId, Listed]
+    pending: tuple[PartyId, ...] = ()
+    """Whose seeds are not in the tally yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Listing:
     held: Mapping[PartyId, Held]
     lists: Mapping[PartyId, Listed]
     agreed: Mapping[PartyId, Agreed]
+    pending: tuple[PartyId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +148,16 @@ def open_part(message: Report, client: PartyId, seat: Seat) -> Secret:
     return secret
 
 
+def tally_seeds(tally: RunningSum, signed: Mapping[PartyId, int], held: Mapping[PartyId, Held], seat: Seat) -> None:
+    """Add the shares that these clients' seeds stand for, or take them out where the sign is −1, in one pass over the tally."""
+    if signed:
+        tally.apply([(mask(held[name].secret, seat.ctx, name, held[name].report, seat.index), sign) for name, sign in signed.items()])
+
+
 def tally_part(tally: RunningSum, held: Held, client: PartyId, seat: Seat, sign: int) -> None:
     """Add a part to the tally, or take it out (`sign` = −1). Raises InvalidMessage, and then the tally is as before."""
     if held.payload is None:
-        tally.apply([(mask(held.secret, seat.ctx, client, held.report, seat.index), sign)])
+        tally_seeds(tally, {client: sign}, {client: held}, seat)
         return
     # > The vector has the tags that were committed to, and opens, whole, under the key that was sealed with it (AD-A6).
     if sign > 0 and commitment(held.payload) != held.commitment:
@@ -166,17 +177,25 @@ def accept(state: Accepting, message: Report, client: PartyId, *, seat: Seat, le
         raise InvalidMessage("AD-A7", f"{client} has already reported in this round", culprits=[client])
     held = Held(message.report, root, open_part(message, client, seat), message.payload, message.commitment)
     ledger.use(seat.ctx, f"part/{client}", root)
-    tally_part(state.tally, held, client, seat, 1)
+    after = replace(state, held={**state.held, client: held})
+    if held.payload is not None:
+        tally_part(state.tally, held, client, seat, 1)
+    else:
+        after = replace(after, pending=(*state.pending, client))
+        if len(after.pending) >= _TOGETHER or len(after.held) == len(seat.params.clients):
+            tally_seeds(state.tally, dict.fromkeys(after.pending, 1), after.held, seat)
+            after = replace(after, pending=())
     signature = seat.me.signing.sign(ACCEPTED, frame(ACCEPTED, seat.ctx.rd, client.encode(), root))
     receipt = Accepted(client, root, signature)
-    after = replace(state, held={**state.held, client: held})
     return after, [Outgoing(client, receipt), Outgoing(seat.params.collector, receipt)]
 
 
 def close(state: Accepting, *, seat: Seat) -> tuple[Listing, list[Outgoing]]:
     """Take no more reports; tell the other aggregators which ones are held."""
     own = Listed(tuple(sorted((client, held.root) for client, held in state.held.items())))
-    return Listing(state.tally, state.held, {**state.lists, seat.me.party: own}, {}), [Outgoing(name, own) for name in seat.others]
+    return Listing(state.tally, state.held, {**state.lists, seat.me.party: own}, {}, state.pending), [
+        Outgoing(name, own) for name in seat.others
+    ]
 
 
 def check_list(message: Listed, sender: PartyId, seat: Seat) -> None:
@@ -199,8 +218,15 @@ def agree(state: Listing, *, seat: Seat, ledger: Ledger) -> tuple[Agreeing, list
     roots = roots_hash(batch)
     # > The set is on disk before it is signed: in one attempt no other is ever signed.
     ledger.use(seat.ctx, "batch", roots)
-    for client in state.held.keys() - set(included):
-        tally_part(state.tally, state.held[client], client, seat, -1)
+    # What this aggregator alone holds leaves the tally, or never enters it.
+    signed = {client: 1 for client in state.pending if client in included}
+    for client in state.held.keys() - set(included) - set(state.pending):
+        held = state.held[client]
+        if held.payload is None:
+            signed[client] = -1
+        else:
+            tally_part(state.tally, held, client, seat, -1)
+    tally_seeds(state.tally, signed, state.held, seat)
     own = Agreed(included, roots, sign_agreement(seat.me, seat.ctx.rd, included, roots))
     after = Agreeing(state.tally, included, roots, {**state.agreed, seat.me.party: own})
     return after, [Outgoing(name, own) for name in (*seat.others, seat.params.collector)]

@@ -13,7 +13,7 @@ from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.machine import Machine
 from secagg.payload import Payload
-from secagg.roles import Message, Outgoing, Vector
+from secagg.roles import Message, Outgoing, Source, Vector
 from secagg.roster import Roster
 from secagg.types import Context, Entropy, PartyId, Secret
 
@@ -60,7 +60,7 @@ def seal_context(ctx: Context, client: PartyId, aggregator: PartyId, report: byt
 
 
 def report(
-    vector: Vector, version: int, *, me: Identity, params: Params, ctx: Context, entropy: Entropy
+    vector: Vector | Source, version: int, *, me: Identity, params: Params, ctx: Context, entropy: Entropy
 ) -> tuple[Reported, list[Outgoing]]:
     """Split `vector` into one part per aggregator. [CB17, section 4; additive sharing mod 2^k]"""
     if vector.shape != (params.length,) or vector.dtype != params.ring.dtype:
@@ -126,7 +126,7 @@ class Client(Machine[State]):
         """The aggregators' signatures so far."""
         return self._state.receipts if isinstance(self._state, Reported | Done) else ()
 
-    def contribute(self, vector: Vector, *, version: int) -> Sequence[Outgoing]:
+    def contribute(self, vector: Vector | Source, *, version: int) -> Sequence[Outgoing]:
         match self._state:
             case Ready() if self._started:
                 after, outgoing = report(vector, version, me=self._me, params=self._params, ctx=self._ctx, entropy=self._entropy)

@@ -6,19 +6,23 @@ Any m − 1 of them are uniform and independent of x.
 
 from __future__ import annotations
 
+from threading import local
+
 import numpy as np
 
 from secagg.crypto.derive import derive, digest
-from secagg.crypto.expand import SEGMENT, Stream
+from secagg.crypto.expand import Stream
 from secagg.crypto.many import Lanes
 from secagg.crypto.stream import commitment, seal_stream
 from secagg.math.ring import Ring
 from secagg.payload import Blob
-from secagg.roles import Vector
+from secagg.roles import Source, Vector
 from secagg.tally import Opening
 from secagg.types import Context, PartyId, Secret
 
 SEED = 32
+_PIECE = 1 << 16
+"""Words that are made, masked and sealed before the next: as many as an update encodes at a time, and whole segments of its masks."""
 _PAYLOAD = "additive/payload"
 
 
@@ -53,19 +57,29 @@ def opening_of(secret: Secret, context: bytes) -> Opening:
     return Opening(_payload_key(secret, context), _PAYLOAD, context)
 
 
-def seal_masked(vector: Vector, masks: list[Stream], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
-    """`vector` minus every mask, sealed, with its commitment. One pass: a piece is masked, packed and sealed in the cache."""
-    word, lanes = ring.bits // 8, Lanes([(stream, -1) for stream in masks], ring)
+def seal_masked(vector: Vector | Source, masks: list[Stream], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
+    """`vector` minus every mask, sealed, with its commitment. One pass: a piece is made, masked, packed and sealed in the cache."""
+    word, lanes, length = ring.bits // 8, Lanes([(stream, -1) for stream in masks], ring), vector.shape[0]
+    room = _Room(min(_PIECE, length), ring)
 
     def fill(offset: int, buffer: memoryview) -> None:
         start, count = offset // word, len(buffer) // word
-        words: Vector = np.frombuffer(buffer, ring.dtype) if ring.fills_word else np.empty(count, ring.dtype)
-        lanes.combine_into(words, start, vector[start : start + count])
+        words: Vector = np.frombuffer(buffer, ring.dtype) if ring.fills_word else room.words[:count]
+        if isinstance(vector, np.ndarray):
+            lanes.combine_into(words, start, vector[start : start + count])
+        else:
+            vector.read_into(words, start)
+            lanes.combine_into(words, start)
         if not ring.fills_word:
             ring.pack_into(words, buffer)
 
-    # Pieces end where the masks' segments do.
-    piece = ring.packed_size(2 * SEGMENT // ring.dtype.itemsize)
-    payload_key, size = _payload_key(key, context), ring.packed_size(len(vector))
-    sealed = Blob(seal_stream(payload_key, fill, size, purpose=_PAYLOAD, context=context, piece=piece))
+    payload_key, size = _payload_key(key, context), ring.packed_size(length)
+    sealed = Blob(seal_stream(payload_key, fill, size, purpose=_PAYLOAD, context=context, piece=ring.packed_size(_PIECE)))
     return sealed, commitment(sealed)
+
+
+class _Room(local):
+    """Words of one thread that lie in the ring's dtype before they are packed."""
+
+    def __init__(self, length: int, ring: Ring) -> None:
+        self.words: Vector = np.empty(0 if ring.fills_word else length, ring.dtype)

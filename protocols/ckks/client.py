@@ -15,7 +15,7 @@ from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError, Unexp
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.machine import Machine
-from secagg.roles import Message, Outgoing, Vector
+from secagg.roles import Message, Outgoing, Source, Vector, whole
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .cipher import Packing
@@ -78,7 +78,7 @@ def open_key(message: Key, *, me: Identity, params: Params, ctx: Context) -> Sec
     return key
 
 
-def check_vector(vector: Vector, version: int, packing: Packing | Scheme, versions: frozenset[int]) -> None:
+def check_vector(vector: Vector | Source, version: int, packing: Packing | Scheme, versions: frozenset[int]) -> None:
     """Raises ConfigError."""
     length, dtype = packing.length, packing.ring.dtype
     if vector.shape != (length,) or vector.dtype != dtype:
@@ -114,16 +114,16 @@ class Client(Machine[State]):
         self._params.scheme.prepare()
         return []
 
-    def contribute(self, vector: Vector, *, version: int) -> Sequence[Outgoing]:
+    def contribute(self, vector: Vector | Source, *, version: int) -> Sequence[Outgoing]:
         """Hand in the vector; it must not change until the key has come."""
         match self._state:
             case Waiting() if self._started:
                 check_vector(vector, version, self._params.scheme, self._params.versions)
-                self._state = Holding(vector, version)
+                self._state = Holding(whole(vector), version)
                 return []
             case Keyed(key):
                 check_vector(vector, version, self._params.scheme, self._params.versions)
-                return self._report(key, vector, version)
+                return self._report(key, whole(vector), version)
         raise LocalProtocolError(f"a vector is not due in phase {self.phase!r}")
 
     def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:

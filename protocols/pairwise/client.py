@@ -15,7 +15,7 @@ from secagg.crypto.pairs import Agreeing
 from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError, PeerError, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
-from secagg.roles import Message, Outgoing, Sum, Vector
+from secagg.roles import Message, Outgoing, Source, Sum, Vector, whole
 from secagg.tally import Mask
 from secagg.types import Context, Entropy, PartyId, Secret
 
@@ -50,7 +50,7 @@ class Kept:
     version: int
 
 
-def check_vector(vector: Vector, version: int, params: Params) -> None:
+def check_vector(vector: Vector | Source, version: int, params: Params) -> None:
     """Raises ConfigError."""
     if vector.shape != (params.length,) or vector.dtype != params.ring.dtype:
         raise ConfigError(
@@ -146,12 +146,12 @@ class Client:
         self._state = after
         return outgoing
 
-    def contribute(self, vector: Vector, *, version: int) -> Sequence[Outgoing]:
+    def contribute(self, vector: Vector | Source, *, version: int) -> Sequence[Outgoing]:
         """Hand in the vector; it must not change until the upload is out."""
         if self._pending is not None or not isinstance(self._state, Advertised | Shared | Keyed):
             raise LocalProtocolError(f"a vector is not due in phase {self.phase!r}")
         check_vector(vector, version, self._seat.params)
-        self._pending = vector, version
+        self._pending = whole(vector), version
         return self._upload()
 
     def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import hypot, sqrt
-from operator import attrgetter, index
+from operator import attrgetter, index, itemgetter
+from typing import Any
 
 import numpy as np
 
@@ -257,6 +258,31 @@ class Update:
             words = buffer[: stop - start]
             self.write(span, words)
             yield start, words
+
+    @property
+    def dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
+        """The ring's."""
+        return self._quantiser.ring.dtype
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Of the words, not of the values."""
+        return (self._quantiser.words,)
+
+    def read_into(self, out: Words, start: int) -> None:
+        """Write words [start, start + len(out)) into `out`. Ranges of whole spans cost least: of others, whole spans are encoded."""
+        spans, stop = self._quantiser.spans, start + len(out)
+        span, at = bisect_right(spans, start, key=itemgetter(0)) - 1, start
+        while at < stop:
+            low, high = spans[span]
+            part = out[at - start : high - start]
+            if at == low and high <= stop:
+                self.write(span, part)
+            else:
+                encoded: Words = np.empty(high - low, out.dtype)
+                self.write(span, encoded)
+                part[:] = encoded[at - low : at - low + len(part)]
+            at, span = at + len(part), span + 1
 
     def write(self, span: int, out: Words) -> None:
         """Encode one of the quantiser's `spans` into `out`: words of the ring's dtype, contiguous, as many as the span has."""

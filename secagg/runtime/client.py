@@ -20,6 +20,7 @@ from secagg.errors import BudgetExceeded, ConfigError, InvalidMessage, LocalProt
 from secagg.math.ring import Words
 from secagg.privacy import PrivacyTerms
 from secagg.receipt import Receipt, model_digest
+from secagg.roles import Source
 from secagg.round import Input, Round
 from secagg.runtime.attendant import BROKE, Attendant, Refused, Seat
 from secagg.runtime.ending import Ending
@@ -195,11 +196,11 @@ class Client(Attendant):
         booked = [] if terms is None else [self._booked(opened, terms)]
         return booked + self._step(seat, lambda: seat.endpoint.contribute(words, version=given.version), now)
 
-    def _encode(self, quantiser: Quantiser, update: _Update, given: Input, opened: Round) -> Words:
+    def _encode(self, quantiser: Quantiser, update: _Update, given: Input, opened: Round) -> Words | Source:
         """The words of `update`, with fresh noise where the round adds shares of it: each attempt is a release of its own, and is paid."""
         noise, terms = opened.description.noise(), opened.description.privacy
         if noise is None or terms is None:
-            return quantiser.encode(update.values, update.weight * given.factor, entropy=self.entropy)
+            return quantiser.prepare(update.values, update.weight * given.factor, entropy=self.entropy)
         words = encode_noisy(quantiser, update.values, noise, entropy=self.entropy)
         # > What an attempt costs is on disk before anything of the update leaves.
         pay_attempt(noise, terms, opened.ctx, self.purse)

@@ -25,7 +25,7 @@ from secagg.machine import check_spoken, describe, encoding_of, numbers_of
 from secagg.payload import CHUNK, Blob, Payload, chunks
 from secagg.policy import Floors, Policy
 from secagg.privacy import PrivacyTerms
-from secagg.roles import Codec, Message, Outgoing, Role, Sum, Vector
+from secagg.roles import Codec, Message, Outgoing, Role, Source, Sum, Vector, whole
 from secagg.roster import Roster
 from secagg.round import Round, RoundDescription, Terms
 from secagg.tally import Tallies, Tally
@@ -98,11 +98,11 @@ class Client:
     def start(self) -> Sequence[Outgoing]:
         return []
 
-    def contribute(self, vector: Vector, *, version: int) -> Sequence[Outgoing]:
+    def contribute(self, vector: Vector | Source, *, version: int) -> Sequence[Outgoing]:
         described = self._round.description
         if self.phase != "ready":
             raise LocalProtocolError(f"a vector is not due in phase {self.phase!r}")
-        payload = pack_words(vector, described.encoding)
+        payload = pack_words(whole(vector), described.encoding)
         self._ledger.use(self._round.ctx, f"update/{self._me.party}", self._entropy(16))
         self.phase = "done"
         return [Outgoing(described.coordinator, Update(version, payload))]

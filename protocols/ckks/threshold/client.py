@@ -19,7 +19,7 @@ from secagg.errors import InvalidMessage, LocalProtocolError, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.machine import Machine
-from secagg.roles import Message, Outgoing, Vector
+from secagg.roles import Message, Outgoing, Source, Vector, whole
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .dealing import dealt_key, imprint, imprint_digest, public_half
@@ -102,12 +102,12 @@ class Client(Machine[State]):
         self._ledger, self._entropy = ledger, entropy
         super().__init__(Waiting({}))
 
-    def contribute(self, vector: Vector, *, version: int) -> Sequence[Outgoing]:
+    def contribute(self, vector: Vector | Source, *, version: int) -> Sequence[Outgoing]:
         """Hand in the vector; it must not change until all keys have come."""
         match self._state:
             case Waiting(offers) if self._started:
                 check_vector(vector, version, self._params.packing, self._params.versions)
-                return self._hold(Holding(offers, vector, version))
+                return self._hold(Holding(offers, whole(vector), version))
         raise LocalProtocolError(f"a vector is not due in phase {self.phase!r}")
 
     def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
