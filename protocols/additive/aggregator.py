@@ -26,7 +26,7 @@ from secagg.tally import RunningSum, Tallies, Tally
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .client import ACCEPTED, PART, seal_context
-from .messages import Accepted, Agreed, Close, Listed, Report, Share
+from .messages import Accepted, Agreed, Ahead, Close, Listed, Report, Share
 from .params import Params
 from .split import SEED, mask, opening_of, part_hash, root_hash, roots_hash, seal_masked
 
@@ -47,6 +47,15 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """A share that the collector has, sealed, ahead of the agreement: the set that it is for, and the key that opens it."""
+
+    roots: bytes
+    key: Secret
+    commitment: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Accepting:
     """Reports come in: vectors are added at once, seeds some at a time. Lists of aggregators that closed earlier wait."""
 
@@ -55,6 +64,7 @@ class Accepting:
     lists: Mapping[PartyId, Listed]
     pending: tuple[PartyId, ...] = ()
     """Whose seeds are not in the tally yet."""
+    ahead: Sent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ class Listing:
     lists: Mapping[PartyId, Listed]
     agreed: Mapping[PartyId, Agreed]
     pending: tuple[PartyId, ...] = ()
+    ahead: Sent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,8 @@ class Agreeing:
     included: tuple[PartyId, ...]
     roots: bytes
     agreed: Mapping[PartyId, Agreed]
+    ahead: Sent | None = None
+    """The share of exactly this set, if the collector has it already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +181,10 @@ def tally_part(tally: RunningSum, held: Held, client: PartyId, seat: Seat, sign:
         raise InvalidMessage("AD-A6", f"the vector of {client} does not open: {refused}", culprits=[client]) from refused
 
 
-def accept(state: Accepting, message: Report, client: PartyId, *, seat: Seat, ledger: Ledger) -> tuple[Accepting, list[Outgoing]]:
-    """Hold one part and sign for it."""
+def accept(
+    state: Accepting, message: Report, client: PartyId, *, seat: Seat, ledger: Ledger, entropy: Entropy
+) -> tuple[Accepting, list[Outgoing]]:
+    """Hold one part and sign for it. With the last seed of the cohort, the share of them all goes ahead."""
     root = check_report(message, client, seat)
     # > One report a client and round; after a restart too (AD-A7).
     before = ledger.used(seat.ctx, f"part/{client}")
@@ -182,18 +197,39 @@ def accept(state: Accepting, message: Report, client: PartyId, *, seat: Seat, le
         tally_part(state.tally, held, client, seat, 1)
     else:
         after = replace(after, pending=(*state.pending, client))
-        if len(after.pending) >= _TOGETHER or len(after.held) == len(seat.params.clients):
-            tally_seeds(state.tally, dict.fromkeys(after.pending, 1), after.held, seat)
-            after = replace(after, pending=())
+    sent: list[Outgoing] = []
+    if after.pending and len(after.held) == len(seat.params.clients):
+        after, sent = send_ahead(after, seat=seat, entropy=entropy)
+    elif len(after.pending) >= _TOGETHER:
+        tally_seeds(state.tally, dict.fromkeys(after.pending, 1), after.held, seat)
+        after = replace(after, pending=())
     signature = seat.me.signing.sign(ACCEPTED, frame(ACCEPTED, seat.ctx.rd, client.encode(), root))
     receipt = Accepted(client, root, signature)
-    return after, [Outgoing(client, receipt), Outgoing(seat.params.collector, receipt)]
+    return after, [Outgoing(client, receipt), Outgoing(seat.params.collector, receipt), *sent]
+
+
+def send_ahead(state: Accepting, *, seat: Seat, entropy: Entropy) -> tuple[Accepting, list[Outgoing]]:
+    """Seal the share of the whole cohort while the clients' long parts still travel: in most rounds it is the one that is asked for.
+
+    Sealed, it says nothing to whoever lacks the key, and the key leaves only in `share`, for the set that everybody signed. If that is
+    another one, the key is never given, and a share of that set follows.
+    """
+    roots, key, to = roots_hash(batch_of(state.held)), Secret(entropy(SEED)), seat.params.collector
+    masks = [(mask(state.held[name].secret, seat.ctx, name, state.held[name].report, seat.index), 1) for name in state.pending]
+    context = share_context(seat.ctx, seat.me.party, to, roots)
+    payload, committed = seal_masked(noisy(state.tally, seat, entropy), masks, state.tally.ring, key, context)
+    return replace(state, ahead=Sent(roots, key, committed)), [Outgoing(to, Ahead(roots, committed, payload))]
+
+
+def batch_of(held: Mapping[PartyId, Held]) -> tuple[tuple[PartyId, bytes], ...]:
+    """The reports that are held: sorted pairs of client and root."""
+    return tuple(sorted((client, part.root) for client, part in held.items()))
 
 
 def close(state: Accepting, *, seat: Seat) -> tuple[Listing, list[Outgoing]]:
     """Take no more reports; tell the other aggregators which ones are held."""
-    own = Listed(tuple(sorted((client, held.root) for client, held in state.held.items())))
-    return Listing(state.tally, state.held, {**state.lists, seat.me.party: own}, {}, state.pending), [
+    own = Listed(batch_of(state.held))
+    return Listing(state.tally, state.held, {**state.lists, seat.me.party: own}, {}, state.pending, state.ahead), [
         Outgoing(name, own) for name in seat.others
     ]
 
@@ -218,6 +254,11 @@ def agree(state: Listing, *, seat: Seat, ledger: Ledger) -> tuple[Agreeing, list
     roots = roots_hash(batch)
     # > The set is on disk before it is signed: in one attempt no other is ever signed.
     ledger.use(seat.ctx, "batch", roots)
+    own = Agreed(included, roots, sign_agreement(seat.me, seat.ctx.rd, included, roots))
+    outgoing = [Outgoing(name, own) for name in (*seat.others, seat.params.collector)]
+    agreed = {**state.agreed, seat.me.party: own}
+    if state.ahead is not None and state.ahead.roots == roots:
+        return Agreeing(state.tally, included, roots, agreed, state.ahead), outgoing
     # What this aggregator alone holds leaves the tally, or never enters it.
     signed = {client: 1 for client in state.pending if client in included}
     for client in state.held.keys() - set(included) - set(state.pending):
@@ -227,9 +268,7 @@ def agree(state: Listing, *, seat: Seat, ledger: Ledger) -> tuple[Agreeing, list
         else:
             tally_part(state.tally, held, client, seat, -1)
     tally_seeds(state.tally, signed, state.held, seat)
-    own = Agreed(included, roots, sign_agreement(seat.me, seat.ctx.rd, included, roots))
-    after = Agreeing(state.tally, included, roots, {**state.agreed, seat.me.party: own})
-    return after, [Outgoing(name, own) for name in (*seat.others, seat.params.collector)]
+    return Agreeing(state.tally, included, roots, agreed), outgoing
 
 
 def verify_agreed(message: Agreed, sender: PartyId, aggregators: tuple[PartyId, ...], opened: Round, *, check: str) -> None:
@@ -251,9 +290,14 @@ def share(state: Agreeing, *, seat: Seat, ledger: Ledger, entropy: Entropy) -> t
             raise InvalidMessage("AD-A10", f"{name} signed another set", culprits=[name])
     described = seat.opened.description
     ledger.release(seat.ctx, state.included, state.roots, model=described.inputs[0].model, terms=described.substance)
-    key, to = Secret(entropy(SEED)), seat.params.collector
+    to = seat.params.collector
     context = share_context(seat.ctx, seat.me.party, to, state.roots)
-    payload, committed = seal_masked(noisy(state.tally, seat, entropy), [], state.tally.ring, key, context)
+    payload: Payload | None = None
+    if state.ahead is not None:
+        key, committed = state.ahead.key, state.ahead.commitment
+    else:
+        key = Secret(entropy(SEED))
+        payload, committed = seal_masked(noisy(state.tally, seat, entropy), [], state.tally.ring, key, context)
     sealed = seat.me.roster.member(to).sealing.seal(key, purpose=SHARE, context=context)
     return Done(), [Outgoing(to, Share(state.roots, sealed, committed, payload))]
 
@@ -265,7 +309,7 @@ def noisy(tally: RunningSum, seat: Seat, entropy: Entropy) -> Vector:
         return words
     # > Where the terms state it, each aggregator adds fresh Skellam noise of that variance to the coordinates of its share, and tells
     # > nobody.
-    kept = words if words.flags.writeable else words.copy()
+    kept = words.copy()  # a share that went ahead may be of no use: then the next has noise of its own, not that of both
     sampler("skellam", variance).add_into(kept[: described.values], tally.ring, entropy=entropy)
     return kept
 
@@ -302,7 +346,7 @@ class Aggregator(Machine[State]):
         seat = self._seat
         match self._state, message:
             case Accepting() as state, Report() as report:
-                self._state, outgoing = accept(state, report, sender, seat=seat, ledger=self._ledger)
+                self._state, outgoing = accept(state, report, sender, seat=seat, ledger=self._ledger, entropy=self._entropy)
                 return outgoing
             case Accepting() as state, Close() if sender == seat.params.collector:
                 listing, outgoing = close(state, seat=seat)

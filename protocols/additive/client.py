@@ -72,7 +72,7 @@ def report(
     name = entropy(REPORT_ID)
     # > The leader's part is a key, every other part a seed; each is 32 fresh bytes.
     secrets = [Secret(entropy(SEED)) for _ in params.aggregators]
-    masks = [mask(seed, ctx, me.party, name, index) for index, seed in enumerate(secrets) if index > 0]
+    masks = [(mask(seed, ctx, me.party, name, index), -1) for index, seed in enumerate(secrets) if index > 0]
     payload, committed = seal_masked(vector, masks, params.ring, secrets[0], seal_context(ctx, me.party, params.leader, name))
     carried: list[tuple[bytes, Payload | None]] = [(committed, payload), *[(b"", None)] * (len(secrets) - 1)]
     sealed = [_seal(secret, me, to, ctx, name) for secret, to in zip(secrets, params.aggregators, strict=True)]

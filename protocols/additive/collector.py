@@ -6,7 +6,7 @@ Gathering ──enough receipts, or the deadline──▶ Closing ──m signat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from secagg.crypto.seal import CannotOpen
@@ -14,6 +14,7 @@ from secagg.crypto.stream import commitment
 from secagg.errors import InvalidMessage, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.machine import Machine
+from secagg.payload import Payload
 from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
 from secagg.tally import RunningSum, Tallies, Tally
@@ -21,7 +22,7 @@ from secagg.types import PartyId
 
 from .aggregator import SHARE, share_context, verify_agreed
 from .client import verify_receipt
-from .messages import Accepted, Agreed, Close, Share
+from .messages import Accepted, Agreed, Ahead, Close, Share
 from .params import Params
 from .split import opening_of
 
@@ -31,19 +32,21 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """Counting receipts: which aggregators hold which client's part."""
+    """Counting receipts: which aggregators hold which client's part. Shares that are sent ahead wait, sealed, for their keys."""
 
     receipts: Mapping[PartyId, frozenset[PartyId]]
+    ahead: Mapping[PartyId, Ahead] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """The batch is closed: adding up the shares of the sum. A share that comes before its sender's signature waits."""
+    """The batch is closed: adding up the shares of the sum. A share that comes before its sender's signature, or its vector, waits."""
 
     tally: RunningSum
     agreed: Mapping[PartyId, Agreed]
     waiting: Mapping[PartyId, Share]
     added: frozenset[PartyId]
+    ahead: Mapping[PartyId, Ahead] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def count_receipt(state: Gathering, message: Accepted, sender: PartyId, *, desk:
     """One aggregator holds one client's part."""
     check_receipt(message, sender, desk=desk)
     holders = state.receipts.get(message.client, frozenset()) | {sender}
-    return Gathering({**state.receipts, message.client: holders})
+    return Gathering({**state.receipts, message.client: holders}, state.ahead)
 
 
 def close(state: Gathering, *, desk: Desk) -> tuple[Closing, list[Outgoing]]:
@@ -103,7 +106,7 @@ def close(state: Gathering, *, desk: Desk) -> tuple[Closing, list[Outgoing]]:
             needed=needed,
         )
     tally = desk.tallies(desk.params.ring, desk.params.length)
-    return Closing(tally, {}, {}, frozenset()), [Outgoing(name, Close()) for name in desk.params.aggregators]
+    return Closing(tally, {}, {}, frozenset(), state.ahead), [Outgoing(name, Close()) for name in desk.params.aggregators]
 
 
 def _missing(state: Gathering, desk: Desk) -> str:
@@ -130,18 +133,29 @@ def take_agreed(state: Closing, message: Agreed, sender: PartyId, *, desk: Desk)
     return replace(state, agreed={**state.agreed, sender: message})
 
 
-def check_share(message: Share, sender: PartyId, *, desk: Desk) -> None:
+def check_share(message: Share | Ahead, sender: PartyId, *, desk: Desk) -> None:
     """Raises InvalidMessage."""
-    # > A share comes from an aggregator, and has exactly the round's size and the tags that were committed to (AD-C4).
-    if sender not in desk.params.aggregators or message.payload.size != desk.params.payload_size:
-        raise InvalidMessage(
-            "AD-C4", f"a share of {message.payload.size} bytes from {sender}; {desk.params.payload_size} expected", culprits=[sender]
-        )
-    if commitment(message.payload) != message.commitment:
+    payload = message.payload
+    # > A share comes from an aggregator, and has exactly the round's size and the tags that were committed to, sent ahead or not (AD-C4).
+    if sender not in desk.params.aggregators or (payload is not None and payload.size != desk.params.payload_size):
+        size = payload.size if payload is not None else 0
+        raise InvalidMessage("AD-C4", f"a share of {size} bytes from {sender}; {desk.params.payload_size} expected", culprits=[sender])
+    if payload is not None and commitment(payload) != message.commitment:
         raise InvalidMessage("AD-C4", f"the share of {sender} is not the one it committed to", culprits=[sender])
 
 
-def add_share(state: Closing, message: Share, sender: PartyId, *, desk: Desk) -> Closing:
+def vector_of(state: Closing, message: Share, sender: PartyId) -> Payload | None:
+    """The sealed vector that came with a share or ahead of it; None while it has not come. Raises InvalidMessage."""
+    ahead = state.ahead.get(sender)
+    if message.payload is not None or ahead is None:
+        return message.payload
+    # > A share without a vector is the one that was sent ahead, for the same set and under the same tags (AD-C6).
+    if (message.roots, message.commitment) != (ahead.roots, ahead.commitment):
+        raise InvalidMessage("AD-C6", f"{sender} gives the key of another share than it sent ahead", culprits=[sender])
+    return ahead.payload
+
+
+def add_share(state: Closing, message: Share, payload: Payload, sender: PartyId, *, desk: Desk) -> Closing:
     """Open one aggregator's share and add it: all of it or nothing."""
     # > A share is for the set that its sender signed, and opens with the collector's key (AD-C5).
     if message.roots != state.agreed[sender].roots:
@@ -149,11 +163,12 @@ def add_share(state: Closing, message: Share, sender: PartyId, *, desk: Desk) ->
     context = share_context(desk.opened.ctx, sender, desk.me.party, message.roots)
     try:
         key = desk.me.opening.open(message.sealed, purpose=SHARE, context=context)
-        state.tally.add(opening_of(key, context), message.payload)
+        state.tally.add(opening_of(key, context), payload)
     except CannotOpen as refused:
         raise InvalidMessage("AD-C5", f"the share of {sender} does not open: {refused}", culprits=[sender]) from refused
     waiting = {name: share for name, share in state.waiting.items() if name != sender}
-    return replace(state, added=state.added | {sender}, waiting=waiting)
+    ahead = {name: sent for name, sent in state.ahead.items() if name != sender}
+    return replace(state, added=state.added | {sender}, waiting=waiting, ahead=ahead)
 
 
 def open_sum(state: Closing, *, desk: Desk) -> Done:
@@ -201,6 +216,14 @@ class Collector(Machine[State]):
             case Closing() as state, Agreed() as agreed:
                 self._advance(take_agreed(state, agreed, sender, desk=desk), sender)
                 return []
+            case (Gathering() | Closing()) as state, Ahead() as sent if sender not in self._heard(state):
+                check_share(sent, sender, desk=desk)
+                after = replace(state, ahead={**state.ahead, sender: sent})
+                if isinstance(after, Closing):
+                    self._advance(after, sender)
+                else:
+                    self._state = after
+                return []
             case Closing() as state, Share() as share if sender not in state.waiting.keys() | state.added:
                 check_share(share, sender, desk=desk)
                 self._advance(replace(state, waiting={**state.waiting, sender: share}), sender)
@@ -226,8 +249,15 @@ class Collector(Machine[State]):
             raise
         return outgoing
 
+    @staticmethod
+    def _heard(state: Gathering | Closing) -> frozenset[PartyId]:
+        """Whose vectors are here."""
+        return frozenset(state.ahead) | (state.added if isinstance(state, Closing) else frozenset())
+
     def _advance(self, state: Closing, sender: PartyId) -> None:
         if sender in state.waiting and sender in state.agreed:
-            state = add_share(state, state.waiting[sender], sender, desk=self._desk)
+            share = state.waiting[sender]
+            if (payload := vector_of(state, share, sender)) is not None:
+                state = add_share(state, share, payload, sender, desk=self._desk)
         done = state.added == frozenset(self._desk.params.aggregators)
         self._state = open_sum(state, desk=self._desk) if done else state

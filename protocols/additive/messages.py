@@ -1,4 +1,4 @@
-"""The six messages. To parse one is to validate it; what depends on the round is checked in the steps."""
+"""The seven messages. To parse one is to validate it; what depends on the round is checked in the steps."""
 
 from __future__ import annotations
 
@@ -144,14 +144,38 @@ class Agreed:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """Aggregator to collector: its share of the whole cohort's sum, sealed under a key that follows once everybody has signed that set."""
+
+    KIND: ClassVar[str] = "additive/Ahead"
+    roots: bytes
+    commitment: bytes
+    payload: Payload
+
+    @property
+    def slot(self) -> str:
+        return ""
+
+    def to_wire(self) -> tuple[bytes, Payload | None]:
+        return serialise(pb.AdditiveAhead(roots=self.roots, commitment=self.commitment)), self.payload
+
+    @classmethod
+    def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
+        wire = parse(pb.AdditiveAhead, body)
+        if payload is None:
+            raise MalformedMessage("share sent ahead: the sealed vector is missing")
+        return cls(exactly(wire.roots, HASH, "roots"), exactly(wire.commitment, HASH, "commitment"), payload)
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
-    """Aggregator to collector: its share of the sum, sealed, once."""
+    """Aggregator to collector: its share of the sum, sealed, once. Without a payload where the vector was sent ahead."""
 
     KIND: ClassVar[str] = "additive/Share"
     roots: bytes
     sealed: bytes
     commitment: bytes
-    payload: Payload
+    payload: Payload | None = None
 
     @property
     def slot(self) -> str:
@@ -163,8 +187,6 @@ class Share:
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
         wire = parse(pb.AdditiveShare, body)
-        if payload is None:
-            raise MalformedMessage("share: the sealed vector is missing")
         return cls(exactly(wire.roots, HASH, "roots"), _sealed(wire.sealed), exactly(wire.commitment, HASH, "commitment"), payload)
 
 

@@ -21,7 +21,7 @@ from secagg.tally import Tallies, Tally
 from secagg.types import Entropy, PartyId
 
 from . import aggregator, client, collector
-from .messages import Accepted, Agreed, Close, Listed, Report, Share
+from .messages import Accepted, Agreed, Ahead, Close, Listed, Report, Share
 from .params import MAX_AGGREGATORS, MIN_AGGREGATORS, Params
 
 VERSION = 1
@@ -55,16 +55,18 @@ class Plan:
     """
 
     PROTOCOL: ClassVar[str] = "additive"
-    CODEC: ClassVar[Codec] = Codec(Report, Accepted, Close, Listed, Agreed, Share)
+    CODEC: ClassVar[Codec] = Codec(Report, Accepted, Close, Listed, Agreed, Ahead, Share)
 
     STATES: ClassVar[tuple[type, ...]] = (
         *(kind for machine in (client, aggregator, collector) for kind in get_args(machine.State)),
         aggregator.Held,
+        aggregator.Sent,
         Tally,
         Ring,
         Sum,
         Agreed,
         Listed,
+        Ahead,
         Share,
     )
 

@@ -6,6 +6,7 @@ Any m − 1 of them are uniform and independent of x.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from threading import local
 
 import numpy as np
@@ -17,7 +18,7 @@ from secagg.crypto.stream import commitment, seal_stream
 from secagg.math.ring import Ring
 from secagg.payload import Blob
 from secagg.roles import Source, Vector
-from secagg.tally import Opening
+from secagg.tally import Mask, Opening
 from secagg.types import Context, PartyId, Secret
 
 SEED = 32
@@ -57,9 +58,9 @@ def opening_of(secret: Secret, context: bytes) -> Opening:
     return Opening(_payload_key(secret, context), _PAYLOAD, context)
 
 
-def seal_masked(vector: Vector | Source, masks: list[Stream], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
-    """`vector` minus every mask, sealed, with its commitment. One pass: a piece is made, masked, packed and sealed in the cache."""
-    word, lanes, length = ring.bits // 8, Lanes([(stream, -1) for stream in masks], ring), vector.shape[0]
+def seal_masked(vector: Vector | Source, masks: Sequence[Mask], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
+    """`vector` plus or minus every mask, sealed, with its commitment. One pass: a piece is made, masked, packed and sealed in the cache."""
+    word, lanes, length = ring.bits // 8, Lanes(masks, ring), vector.shape[0]
     room = _Room(min(_PIECE, length), ring)
 
     def fill(offset: int, buffer: memoryview) -> None:

@@ -490,7 +490,7 @@ def test_a_hostile_report_is_refused_and_leaves_the_tally_alone(parties: Consort
     state = aggregator.Accepting(Tally.zero(seat.params.ring, seat.params.length), {}, {})
     report = damage(first_message(report_of(parties, described, 0, vectors(parties)[sender])))  # type: ignore[operator]
     with pytest.raises(InvalidMessage, match=check):
-        aggregator.accept(state, report, sender, seat=seat, ledger=Ledger())
+        aggregator.accept(state, report, sender, seat=seat, ledger=Ledger(), entropy=InsecureEntropy("accept"))
     assert not state.tally.words.any()
 
 

@@ -23,8 +23,10 @@ DUE = {
     "coordinator": frozenset(
         {
             ("gathering", "additive/Accepted"),
+            ("gathering", "additive/Ahead"),
             ("closing", "additive/Accepted"),
             ("closing", "additive/Agreed"),
+            ("closing", "additive/Ahead"),
             ("closing", "additive/Share"),
             ("done", "additive/Accepted"),
         }

@@ -160,12 +160,18 @@ def failures(table: Table, parties: Consortium) -> list[dict[str, object]]:
     unsigned = Agreed(names, bytes(32), bytes(64))
     sender = parties.identity(table.heard[agreed[0]].header.sender)
     add("a set that its sender did not sign", "AD-A11", agreed[0], sender, leader.party, unsigned)
-    shares = [position for position, item in enumerate(table.heard) if item.header.kind == Share.KIND]
+    # The leader's: the others' vectors went ahead.
+    shares = [position for position, item in enumerate(table.heard) if item.header.kind == Share.KIND and item.payload is not None]
     position = shares[0]
     owner = parties.identity(table.heard[position].header.sender)
     share = Share.from_wire(body_of(table.heard[position]), table.heard[position].payload)
     collector = parties.coordinator.party
+    assert share.payload is not None
     add("a share one byte too short", "AD-C4", position, owner, collector, replace(share, payload=Blob(join(share.payload)[:-1])))
+    opened = next((place, item) for place, item in enumerate(table.heard) if item.header.kind == Share.KIND and item.payload is None)
+    behind = Share.from_wire(body_of(opened[1]), None)
+    owner = parties.identity(opened[1].header.sender)
+    add("a key for another share than the one sent ahead", "AD-C6", opened[0], owner, collector, replace(behind, commitment=bytes(32)))
     closes = next(
         position for position, item in enumerate(table.heard) if item.header.kind == Agreed.KIND and item.header.recipient == collector
     )

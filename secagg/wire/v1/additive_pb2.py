@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsecagg/wire/v1/additive.proto\x12\x0esecagg.wire.v1\"d\n\x0e\x41\x64\x64itiveReport\x12\x0e\n\x06report\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\r\n\x05parts\x18\x03 \x03(\x0c\x12\x0e\n\x06sealed\x18\x04 \x01(\x0c\x12\x12\n\ncommitment\x18\x05 \x01(\x0c\"C\n\x10\x41\x64\x64itiveAccepted\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0c\n\x04root\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\x0f\n\rAdditiveClose\"-\n\rAdditiveEntry\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0c\n\x04root\x18\x02 \x01(\x0c\"@\n\x0e\x41\x64\x64itiveListed\x12.\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.secagg.wire.v1.AdditiveEntry\"D\n\x0e\x41\x64\x64itiveAgreed\x12\x10\n\x08included\x18\x01 \x03(\t\x12\r\n\x05roots\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"B\n\rAdditiveShare\x12\r\n\x05roots\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\x12\x12\n\ncommitment\x18\x03 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsecagg/wire/v1/additive.proto\x12\x0esecagg.wire.v1\"d\n\x0e\x41\x64\x64itiveReport\x12\x0e\n\x06report\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\r\n\x05parts\x18\x03 \x03(\x0c\x12\x0e\n\x06sealed\x18\x04 \x01(\x0c\x12\x12\n\ncommitment\x18\x05 \x01(\x0c\"C\n\x10\x41\x64\x64itiveAccepted\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0c\n\x04root\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\x0f\n\rAdditiveClose\"-\n\rAdditiveEntry\x12\x0e\n\x06\x63lient\x18\x01 \x01(\t\x12\x0c\n\x04root\x18\x02 \x01(\x0c\"@\n\x0e\x41\x64\x64itiveListed\x12.\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.secagg.wire.v1.AdditiveEntry\"D\n\x0e\x41\x64\x64itiveAgreed\x12\x10\n\x08included\x18\x01 \x03(\t\x12\r\n\x05roots\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"2\n\rAdditiveAhead\x12\r\n\x05roots\x18\x01 \x01(\x0c\x12\x12\n\ncommitment\x18\x02 \x01(\x0c\"B\n\rAdditiveShare\x12\r\n\x05roots\x18\x01 \x01(\x0c\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\x12\x12\n\ncommitment\x18\x03 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADDITIVELISTED']._serialized_end=348
   _globals['_ADDITIVEAGREED']._serialized_start=350
   _globals['_ADDITIVEAGREED']._serialized_end=418
-  _globals['_ADDITIVESHARE']._serialized_start=420
-  _globals['_ADDITIVESHARE']._serialized_end=486
+  _globals['_ADDITIVEAHEAD']._serialized_start=420
+  _globals['_ADDITIVEAHEAD']._serialized_end=470
+  _globals['_ADDITIVESHARE']._serialized_start=472
+  _globals['_ADDITIVESHARE']._serialized_end=538
 # @@protoc_insertion_point(module_scope)

@@ -58,6 +58,14 @@ class AdditiveAgreed(_message.Message):
     signature: bytes
     def __init__(self, included: _Optional[_Iterable[str]] = ..., roots: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
+class AdditiveAhead(_message.Message):
+    __slots__ = ("roots", "commitment")
+    ROOTS_FIELD_NUMBER: _ClassVar[int]
+    COMMITMENT_FIELD_NUMBER: _ClassVar[int]
+    roots: bytes
+    commitment: bytes
+    def __init__(self, roots: _Optional[bytes] = ..., commitment: _Optional[bytes] = ...) -> None: ...
+
 class AdditiveShare(_message.Message):
     __slots__ = ("roots", "sealed", "commitment")
     ROOTS_FIELD_NUMBER: _ClassVar[int]

@@ -10,7 +10,7 @@ import pytest
 
 from protocols import additive
 from protocols.additive import aggregator, client, collector, split
-from protocols.additive.messages import Accepted, Agreed, Close, Listed, Report, Share
+from protocols.additive.messages import Accepted, Agreed, Ahead, Close, Listed, Report, Share
 from protocols.additive.params import Params
 from secagg.crypto.derive import frame
 from secagg.crypto.seal import CannotOpen
@@ -153,7 +153,7 @@ def damaged(check: str, parties: Consortium, damage: Callable[[Report], Report],
     state = aggregator.Accepting(Tally.zero(seat.params.ring, seat.params.length), {}, {})
     message = damage(reports_of(parties, 0)[index])
     with pytest.raises(InvalidMessage, match=check):
-        aggregator.accept(state, message, sender or names(parties)[0], seat=seat, ledger=Ledger())
+        aggregator.accept(state, message, sender or names(parties)[0], seat=seat, ledger=Ledger(), entropy=InsecureEntropy("accept"))
     assert not state.tally.words.any()
 
 
@@ -244,13 +244,13 @@ def test_a_client_reports_once_even_if_the_aggregator_was_restarted(parties: Con
     seat, ledger = seat_of(parties, 1), Ledger()
     first, second = reports_of(parties, 0)[1], replace(reports_of(parties, 0)[1])
     fresh = aggregator.Accepting(Tally.zero(seat.params.ring, seat.params.length), {}, {})
-    after, _ = aggregator.accept(fresh, first, names(parties)[0], seat=seat, ledger=ledger)
+    after, _ = aggregator.accept(fresh, first, names(parties)[0], seat=seat, ledger=ledger, entropy=InsecureEntropy("accept"))
     with pytest.raises(InvalidMessage, match="AD-A7"):
-        aggregator.accept(after, second, names(parties)[0], seat=seat, ledger=ledger)
+        aggregator.accept(after, second, names(parties)[0], seat=seat, ledger=ledger, entropy=InsecureEntropy("accept"))
     restarted = aggregator.Accepting(Tally.zero(seat.params.ring, seat.params.length), {}, {})
     other = resealed(parties, Secret(bytes(32)))(second)
     with pytest.raises(InvalidMessage, match="AD-A7"):
-        aggregator.accept(restarted, other, names(parties)[0], seat=seat, ledger=ledger)
+        aggregator.accept(restarted, other, names(parties)[0], seat=seat, ledger=ledger, entropy=InsecureEntropy("accept"))
 
 
 @pytest.mark.check("AD-A8")
@@ -471,7 +471,8 @@ def genuine_share(parties: Consortium) -> tuple[Table, Share]:
     """A share that an aggregator really sent, with the table of its round."""
     table = Table.lay(PLAN, parties.roster, (parties.coordinator, *parties.aggregators, *parties.clients), terms(values=4))
     table.play({name: np.ones(6, PLAN.encoding.ring.dtype) for name in names(parties)})
-    packet = next(packet for packet in table.heard if packet.header.kind == Share.KIND)
+    leader = parties.aggregators[0].party
+    packet = next(packet for packet in table.heard if (packet.header.kind, packet.header.sender) == (Share.KIND, leader))
     return table, Share.from_wire(body_of(packet), packet.payload)
 
 
@@ -565,7 +566,9 @@ def test_an_old_input_model_has_no_factor_once_it_is_too_old() -> None:
     [
         (Close, b"", Blob(b"payload")),
         (Accepted, b"", None),
-        (Share, pb.AdditiveShare(roots=bytes(32), sealed=b"key", commitment=bytes(32)).SerializeToString(), None),
+        (Share, pb.AdditiveShare(roots=bytes(32), sealed=b"", commitment=bytes(32)).SerializeToString(), None),
+        (Ahead, pb.AdditiveAhead(roots=bytes(32), commitment=bytes(32)).SerializeToString(), None),
+        (Ahead, pb.AdditiveAhead(roots=bytes(31), commitment=bytes(32)).SerializeToString(), Blob(b"payload")),
         (Report, pb.AdditiveReport(report=bytes(16), sealed=b"key").SerializeToString(), Blob(b"payload")),
         (Report, pb.AdditiveReport(report=bytes(16), sealed=b"key" * 2000).SerializeToString(), None),
         (Report, pb.AdditiveReport(report=bytes(15), sealed=b"key").SerializeToString(), None),

@@ -107,7 +107,7 @@ def test_a_report_sealed_by_threads_has_the_bytes_of_one_sealed_alone(bits: int,
     ring, entropy = Ring(bits), InsecureEntropy(bits)
     vector = np.arange(1_200_000, dtype=np.uint64).astype(ring.dtype)
     ring.reduce_into(vector)
-    masks, key = [Stream(Secret(entropy(32))) for _ in range(2)], Secret(entropy(32))
+    masks, key = [(Stream(Secret(entropy(32))), -1) for _ in range(2)], Secret(entropy(32))
     monkeypatch.setenv(VARIABLE, "1")
     alone, committed = seal_masked(vector, masks, ring, key, b"here")
     monkeypatch.setenv(VARIABLE, "3")
@@ -116,7 +116,7 @@ def test_a_report_sealed_by_threads_has_the_bytes_of_one_sealed_alone(bits: int,
     assert committed == again
     tally = Tally.zero(ring, len(vector))
     tally.add(opening_of(key, b"here"), shared)
-    for stream in masks:
+    for stream, _ in masks:
         tally.apply([(stream, 1)])
     assert np.array_equal(tally.words, vector)
 

@@ -15,6 +15,7 @@ from secagg.encode.quantise import Quantiser
 from secagg.encode.rotate import BLOCK
 from secagg.errors import ConfigError
 from secagg.math.ring import Ring
+from secagg.roles import whole
 from secagg.testing.entropy import InsecureEntropy
 
 RD = bytes(range(32))
@@ -72,11 +73,11 @@ def test_rounding_up_is_as_likely_as_the_fraction():
     size = 60_000
     q = quantiser(size, bits=8, value_clip=0.01, clip=1e3)
     for fraction in (0.0, 0.1, 0.5, 0.9):
-        for whole in (-3, 0, 3):
-            vector = np.full(size, (whole + fraction) * q.step(), np.float32)
+        for steps in (-3, 0, 3):
+            vector = np.full(size, (steps + fraction) * q.step(), np.float32)
             drawn = q.ring.center(q.encode(vector, entropy=InsecureEntropy(1))[:size])
-            assert set(drawn.tolist()) <= {whole - (whole <= 0 and not fraction), whole, whole + 1}
-            assert drawn.mean() == pytest.approx(whole + fraction, abs=6 * 0.5 / np.sqrt(size))
+            assert set(drawn.tolist()) <= {steps - (steps <= 0 and not fraction), steps, steps + 1}
+            assert drawn.mean() == pytest.approx(steps + fraction, abs=6 * 0.5 / np.sqrt(size))
 
 
 def test_no_sum_of_extremes_wraps_under_the_proof():
@@ -122,6 +123,20 @@ def test_spans_chunks_and_threads_give_the_same_words_as_one_call(rotation, size
     assert np.array_equal(whole, chunked)
     assert np.array_equal(whole, threaded)
     assert np.array_equal(whole, q.encode(update(size), 3, entropy=InsecureEntropy(1)))
+
+
+@given(st.booleans(), st.data())
+@settings(deadline=None, max_examples=40)
+def test_any_range_of_an_update_has_the_words_of_the_whole(rotation, data):
+    size = 2 * BLOCK + 77
+    q = quantiser(size, rotation=rotation, ring_bits=data.draw(st.sampled_from([24, 32, 64])))
+    prepared = q.prepare(update(size), 3 if q.encoding.max_weight >= 3 else 1, entropy=InsecureEntropy(1))
+    every, start = whole(prepared), data.draw(st.integers(0, q.words))
+    out = q.ring.zeros(data.draw(st.integers(0, q.words - start)))
+    prepared.read_into(out, start)
+    assert (prepared.shape, prepared.dtype) == (every.shape, every.dtype)
+    assert np.array_equal(every, prepared.encoded())
+    assert np.array_equal(out, every[start : start + len(out)])
 
 
 def test_no_two_spans_share_their_coins():
