@@ -60,7 +60,7 @@ def main() -> None:
 
         def run() -> None:
             with on_threads(threads):
-                quantiser.prepare(source, entropy=os.urandom).encode_into(out)
+                quantiser.encode(source, entropy=os.urandom, out=out)
 
         return run
 

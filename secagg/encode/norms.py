@@ -36,11 +36,16 @@ def norms(vector: Floats, runs: Sequence[Run], clips: Sequence[float]) -> tuple[
         ConfigError: a value is NaN or infinite.
     """
     measured = _measure(vector, runs, len(clips), _fast_square)
-    close = {group for group, clip in enumerate(clips) if measured[group] > clip * (1 - _FAST_ERROR)}
+    close = {group for group, clip in enumerate(clips) if not certainly_below(measured[group], clip)}
     if close:
         exact = _measure(vector, [run for run in runs if run.group in close], len(clips), _exact_square)
         measured = [exact[group] if group in close else length for group, length in enumerate(measured)]
     return tuple(measured)
+
+
+def certainly_below(length: float, clip: float) -> bool:
+    """Whether a norm that was measured by way of `square_sum` is below `clip` beyond doubt. Never of NaN or infinity."""
+    return length <= clip * (1 - _FAST_ERROR)
 
 
 def _measure(vector: Floats, runs: Sequence[Run], groups: int, square: Callable[[Floats], float]) -> list[float]:
@@ -59,15 +64,15 @@ def _measure(vector: Floats, runs: Sequence[Run], groups: int, square: Callable[
     return [sqrt(total) for total in squares]
 
 
-def _square_sum(part: NDArray[np.floating[Any]]) -> float:
-    """Row by row: rows bound the error, and are too short for a BLAS library to start threads for."""
+def square_sum(part: NDArray[np.floating[Any]]) -> float:
+    """The sum of the squares. Row by row: rows bound the error, and are too short for a BLAS library to start threads for."""
     rows = len(part) // _ROW * _ROW
     matrix, rest = part[:rows].reshape(-1, _ROW), part[rows:]
     return float(np.vecdot(matrix, matrix).sum(dtype=np.float64)) + float(np.vecdot(rest, rest))
 
 
 def _fast_square(part: Floats) -> float:
-    total = _square_sum(part)
+    total = square_sum(part)
     # Squares of very large or very small numbers leave the range of float32, though not that of float64.
     return total if isfinite(total) and total > 1e-30 else _exact_square(part)
 
@@ -78,7 +83,7 @@ def _exact_square(part: Floats) -> float:
     for low in range(0, len(part), _WIDE_STEP):
         some = wide[: min(_WIDE_STEP, len(part) - low)]
         np.copyto(some, part[low : low + len(some)])
-        total += _square_sum(some)
+        total += square_sum(some)
     if not isfinite(total):
         raise ConfigError("the vector holds NaN or infinity: Layout.flatten names the tensor")
     return total

@@ -11,7 +11,7 @@ may be spread over threads, or streamed without ever holding the whole vector.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import hypot, sqrt
@@ -23,7 +23,7 @@ import numpy as np
 from secagg.crypto.expand import Stream
 from secagg.encode.encoding import EXTRA, Encoding
 from secagg.encode.layout import Layout, Run
-from secagg.encode.norms import MARGIN, norms
+from secagg.encode.norms import MARGIN, certainly_below, norms, square_sum
 from secagg.encode.rotate import BLOCK, SEED, Rotation, block_of, deviation
 from secagg.encode.rounding import COIN_BITS, FixedPoint, Scratch, needs_wide
 from secagg.encode.tensors import Floats
@@ -121,6 +121,10 @@ class Quantiser:
         Raises:
             ConfigError: another dtype or shape, NaN or infinity, or a weight outside 1 … max_weight.
         """
+        weight = self._check(vector, weight)
+        return Update(self, vector, weight, norms(vector, self.runs, self.clips), Stream.fresh(entropy))
+
+    def _check(self, vector: Floats, weight: int) -> int:
         if vector.dtype != np.float32 or vector.shape != (self.size,) or not vector.flags.c_contiguous:
             raise ConfigError(f"a vector of {vector.dtype} and shape {vector.shape}; {self.size} contiguous float32 values expected")
         weight = index(weight)
@@ -129,15 +133,21 @@ class Quantiser:
                 f"weight {weight} lies outside 1 … max_weight={self.encoding.max_weight}: a party of weight 0 stays out of the round; "
                 "for larger weights raise max_weight, or count examples in larger units"
             )
-        return Update(self, vector, weight, norms(vector, self.runs, self.clips), Stream.fresh(entropy))
+        return weight
 
-    def encode(self, vector: Floats, weight: int = 1, *, entropy: Entropy) -> Words:
-        """`vector` as `size` + 2 ring words; `prepare` gives them span by span and says whether the vector was clipped.
+    def encode(self, vector: Floats, weight: int = 1, *, entropy: Entropy, out: Words | None = None) -> Words:
+        """`vector` as `size` + 2 ring words, in `out` if given; `prepare` gives them span by span and says whether it was clipped.
+
+        Measured and encoded in one pass over memory, as if it needed no clipping; where it does, in two passes more.
 
         Raises:
-            ConfigError: see `prepare`.
+            ConfigError: see `prepare`; or `out` of another dtype or length.
         """
-        return self.prepare(vector, weight, entropy=entropy).encoded()
+        weight, coins = self._check(vector, weight), Stream.fresh(entropy)
+        words: Words = np.empty(self.words, self.ring.dtype) if out is None else out
+        if not Update(self, vector, weight, (0.0,) * len(self.clips), coins).encode_measured(words):
+            Update(self, vector, weight, norms(vector, self.runs, self.clips), coins).encode_into(words)
+        return words
 
     def decode(self, total: Words) -> Decoded:
         """The weighted mean that a sum of encoded vectors stands for.
@@ -226,10 +236,9 @@ class Update:
         shrinks = [min(1.0, clip / length * (1 - MARGIN)) if length else 1.0 for clip, length in zip(clips, lengths, strict=True)]
         self.norms = lengths
         self.clipped = any(length > clip for clip, length in zip(clips, lengths, strict=True))
-        # No coordinate is longer than its vector: where that is well within the range, none need be looked at. Groups are rotated together.
         parts = [length * shrink / reach for length, shrink, reach in zip(lengths, shrinks, quantiser.ranges, strict=True)]
-        self._within = (hypot(*parts) if quantiser.rotation else max(parts)) < 1 - _NEAR
         self._quantiser, self._vector, self._weight, self._coins = quantiser, vector, weight, coins
+        self._within = self._inside(parts)
         self._rounding = FixedPoint(limit, wide=quantiser.wide)
         scale = float(limit * self._rounding.scale)
         self._gains = [np.float32(shrink * scale / reach) for shrink, reach in zip(shrinks, quantiser.ranges, strict=True)]
@@ -240,13 +249,60 @@ class Update:
         self.encode_into(words)
         return words
 
+    def encode_measured(self, words: Words) -> bool:
+        """`encode_into`, measuring the vector on the way. False, and `words` are not its encoding, if it is not well within every bound.
+
+        For an update that was made with norms of zero, as if nothing had to be clipped or cut off.
+        """
+        self._check_room(words)
+        quantiser, spans = self._quantiser, self._quantiser.spans
+        shares: list[list[float]] = []
+
+        def work(part: range) -> None:
+            squares = [0.0] * len(quantiser.clips)
+            shares.append(squares)
+            # The words of a vector that is out of bounds are not used.
+            with np.errstate(all="ignore"), quantiser.scratch() as scratch:
+                for span in part:
+                    start, stop = spans[span]
+                    scaled = self._scaled(span, scratch)
+                    for low, high, group in quantiser.runs_within(start, start + len(scaled)):
+                        squares[group] += square_sum(scaled[low - start : high - start])
+                    if not self._fits(squares):
+                        return
+                    self._round(span, scaled, words[start:stop], scratch)
+
+        spread(work, len(spans), least=_LEAST)
+        return self._fits([sum(parts) for parts in zip(*shares, strict=True)])
+
+    def _check_room(self, words: Words) -> None:
+        if words.dtype != self.dtype or words.shape != self.shape or not words.flags.c_contiguous:
+            raise ConfigError(f"room for {words.shape} words of {words.dtype}; {self.shape} contiguous words of {self.dtype} expected")
+
+    def _inside(self, parts: Sequence[float]) -> bool:
+        """Whether scale groups that are so long, in parts of their ranges, have no coordinate outside.
+
+        None is longer than its vector: where that is well within the range, none need be looked at. Groups are rotated together.
+        """
+        return (hypot(*parts) if self._quantiser.rotation else max(parts)) < 1 - _NEAR
+
+    def _fits(self, squares: Sequence[float]) -> bool:
+        """Whether a vector of these squared norms per scale group, scaled, is encoded as it is: neither clipped nor cut off anywhere."""
+        quantiser = self._quantiser
+        lengths = [sqrt(square) / float(gain) for square, gain in zip(squares, self._gains, strict=True)]
+        return all(map(certainly_below, lengths, quantiser.clips)) and self._inside(
+            [length / reach for length, reach in zip(lengths, quantiser.ranges, strict=True)]
+        )
+
     def encode_into(self, words: Words) -> None:
         """Write the whole vector into `words`. Raises ConfigError for another dtype or length."""
+        self._check_room(words)
         spans = self._quantiser.spans
 
         def work(part: range) -> None:
-            for span in part:
-                self.write(span, words[slice(*spans[span])])
+            with self._quantiser.scratch() as scratch:
+                for span in part:
+                    self._round(span, self._scaled(span, scratch), words[slice(*spans[span])], scratch)
 
         spread(work, len(spans), least=_LEAST)
 
@@ -290,15 +346,25 @@ class Update:
         start, stop = quantiser.spans[span]
         if out.dtype != quantiser.ring.dtype or out.shape != (stop - start,) or not out.flags.c_contiguous:
             raise ConfigError(f"room for {out.shape} words of {out.dtype}; span {span} has {stop - start} of {quantiser.ring.dtype}")
-        values = min(stop, quantiser.size) - start
         with quantiser.scratch() as scratch:
-            floats = scratch.floats[:values]
-            for low, high, group in quantiser.runs_within(start, start + values):
-                np.multiply(self._vector[low:high], self._gains[group], out=floats[low - start : high - start])
-            if quantiser.rotation:
-                quantiser.rotation.forward(span, floats, scratch.spare)
-            self._rounding.round_into(out[:values], floats, self._coins, start, ring=quantiser.ring, scratch=scratch, within=self._within)
-        if stop > quantiser.size:
+            self._round(span, self._scaled(span, scratch), out, scratch)
+
+    def _scaled(self, span: int, scratch: Scratch) -> Floats:
+        """The values of a span in units of the rounding's grid."""
+        quantiser, vector = self._quantiser, self._vector
+        start, stop = quantiser.spans[span]
+        floats = scratch.floats[: min(stop, quantiser.size) - start]
+        for low, high, group in quantiser.runs_within(start, start + len(floats)):
+            np.multiply(vector[low:high], self._gains[group], out=floats[low - start : high - start])
+        return floats
+
+    def _round(self, span: int, floats: Floats, out: Words, scratch: Scratch) -> None:
+        """The words of a span from its scaled values, which are overwritten."""
+        quantiser, start, values = self._quantiser, self._quantiser.spans[span][0], len(floats)
+        if quantiser.rotation:
+            quantiser.rotation.forward(span, floats, scratch.spare)
+        self._rounding.round_into(out[:values], floats, self._coins, start, ring=quantiser.ring, scratch=scratch, within=self._within)
+        if len(out) > values:
             out[values:] = (1, self._weight)
 
     def __repr__(self) -> str:

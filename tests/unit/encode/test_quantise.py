@@ -139,6 +139,36 @@ def test_any_range_of_an_update_has_the_words_of_the_whole(rotation, data):
     assert np.array_equal(out, every[start : start + len(out)])
 
 
+@pytest.mark.parametrize("rotation", [False, True])
+@pytest.mark.parametrize("value_clip", [None, 0.02])
+@pytest.mark.parametrize("norm", [0.0, 1e-30, 0.3, 1 - 2.0**-15, 1 - 2.0**-20, 1.0, 1 + 2.0**-20, 1.5, 1e20])
+def test_one_pass_gives_the_words_of_two(norm, value_clip, rotation):
+    """Encoding measures on the way and begins again where that was too bold: nobody can tell from the words."""
+    q = quantiser(3 * BLOCK, rotation=rotation, value_clip=value_clip)
+    vector = update(3 * BLOCK, norm)
+    out = q.ring.zeros(q.words)
+    once = q.encode(vector, entropy=InsecureEntropy(7), out=out)
+    assert once is out
+    assert np.array_equal(once, q.prepare(vector, entropy=InsecureEntropy(7)).encoded())
+
+
+def test_one_pass_measures_every_scale_group_against_its_own_clip():
+    layout = Layout.of({"near": np.zeros(BLOCK, np.float32), "far": np.zeros(900, np.float32)}, groups={"near": "near", "far": "far"})
+    q = quantiser(layout, clip=(1.0, 5.0))
+    for lengths in ((0.5, 0.5), (1.2, 0.5), (0.5, 6.0), (1.2, 6.0)):
+        parts = [update(run.stop - run.start, lengths[run.group]) for run in q.runs]
+        vector = np.concatenate(parts)
+        assert np.array_equal(q.encode(vector, entropy=InsecureEntropy(7)), q.prepare(vector, entropy=InsecureEntropy(7)).encoded())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_pass_refuses_what_two_refuse(bad):
+    q, vector = quantiser(2 * BLOCK), update(2 * BLOCK)
+    vector[-1] = bad
+    with pytest.raises(ConfigError, match="NaN or infinity"):
+        q.encode(vector, entropy=InsecureEntropy(7))
+
+
 def test_no_two_spans_share_their_coins():
     q = quantiser(2 * BLOCK, bits=4, value_clip=0.01)
     words = q.encode(np.full(2 * BLOCK, 1e-3, np.float32), entropy=InsecureEntropy(8))
