@@ -2,6 +2,9 @@
 
 Four laws: the sum is the sum of those included; every message that is not due is refused; any drop-outs, repeats and reordering give the
 exact sum or SessionAborted; a decoder on any bytes gives a message or MalformedMessage. Inputs are one-hot, so a double count shows.
+
+A plan whose privacy terms ask for shares of noise is tried with them: each client's input then has its share, and the sum is the sum of
+these to the bit. Where aggregators add noise as well, what is added lies within the head-room, and count and weight have none of it.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from secagg.dp.sampler import sampler
 from secagg.endpoint import Endpoint
 from secagg.envelope import Packet
 from secagg.errors import MalformedMessage, PeerError, SecAggError, SessionAborted
 from secagg.payload import Blob
 from secagg.roles import Message, Plan, Sum, Vector
+from secagg.round import RoundDescription
 from secagg.testing.consortium import Consortium, consortium
 from secagg.testing.entropy import InsecureEntropy
 from secagg.testing.table import NOW, Table, terms
@@ -62,8 +67,21 @@ class Case:
         for index, identity in enumerate(clients):
             words = np.zeros(len(clients) + self.extra, self.plan.encoding.ring.dtype)
             words[index], words[len(clients)] = index + 1, 1
+            self._add_share(words[: len(clients)], identity.party)
             vectors[identity.party] = words
         return vectors
+
+    def _add_share(self, coordinates: Vector, name: PartyId) -> None:
+        """The share of noise that the plan's terms ask a client for; the same in every round."""
+        noise = self.described.noise()
+        if noise is not None:
+            entropy = InsecureEntropy(f"share/{name}")
+            sampler(noise.kind, round(noise.variance)).add_into(coordinates, self.plan.encoding.ring, entropy=entropy)
+
+    @property
+    def described(self) -> RoundDescription:
+        """The description of its rounds."""
+        return self.plan.describe(terms(values=len(self.parties.clients)), self.parties.roster)
 
     def table(self, seed: int = 0) -> Table:
         """A fresh round."""
@@ -76,16 +94,31 @@ def check_outcome(case: Case, outcome: Sum | SessionAborted, vectors: Mapping[Pa
     """The exact sum of those included, or an abort: never a third thing. True for a sum. Raises AssertionError."""
     if isinstance(outcome, SessionAborted):
         return False
-    words = case.plan.encoding.ring.dtype
-    expected = np.zeros(len(case.parties.clients) + case.extra, words)
+    ring = case.plan.encoding.ring
+    expected = ring.zeros(len(case.parties.clients) + case.extra)
     for name in outcome.included:
-        expected += vectors[name]
-    if not np.array_equal(outcome.vector, expected):
-        raise AssertionError(f"the sum is not the sum of {', '.join(outcome.included)}")
-    floor = case.plan.describe(terms(values=1), case.parties.roster).floors.floor
+        ring.add_into(expected, vectors[name])
+    _check_sum(case, outcome, expected)
+    floor = case.described.floors.floor
     if len(outcome.included) < floor or len(set(outcome.included)) != len(outcome.included):
         raise AssertionError(f"{len(outcome.included)} in the sum, below the floor of {floor}")
     return True
+
+
+def _check_sum(case: Case, outcome: Sum, expected: Vector) -> None:
+    encoding, promised = case.plan.encoding, case.described.privacy
+    if promised is None or not promised.aggregator_noise:
+        if not np.array_equal(outcome.vector, expected):
+            raise AssertionError(f"the sum is not the sum of {', '.join(outcome.included)}")
+        return
+    over = outcome.vector.copy()
+    encoding.ring.sub_into(over, expected)
+    added = encoding.ring.center(over)
+    coordinates = added[: len(case.parties.clients)]
+    if added[len(coordinates) :].any() or np.abs(coordinates).max() > encoding.noise_tail:
+        raise AssertionError(f"what stands over the sum of {', '.join(outcome.included)} is no noise of the aggregators")
+    if not coordinates.any():
+        raise AssertionError("the terms ask the aggregators for noise, and there is none in the sum")
 
 
 def the_sum_is_the_sum_of_those_included(case: Case, *, rounds: int = 20) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from protocols import additive
+from protocols.additive import aggregator
+from secagg.privacy import PrivacyTerms
 from secagg.testing import conformance
 from secagg.testing.conformance import Case
 
@@ -32,6 +36,31 @@ DUE = {
         }
     ),
 }
+
+
+SHARES = PrivacyTerms(unit="organisation", mechanism="skellam", noise_multiplier=4.0, epsilon=1.5, delta=1e-6)
+
+
+def noisy(terms: PrivacyTerms) -> Case:
+    plan = additive.Plan(clients=5, bits=10, max_weight=1, rotation=True, privacy=terms)
+    return Case.of(plan, clients=5, aggregators=2, due=DUE)
+
+
+@pytest.mark.parametrize("terms", [SHARES, replace(SHARES, mechanism="discrete-gaussian"), replace(SHARES, aggregator_noise=3.0)])
+def test_the_laws_hold_under_noise(terms: PrivacyTerms) -> None:
+    conformance.the_sum_is_the_sum_of_those_included(noisy(terms), rounds=4)
+    sums, aborts = conformance.any_faults_give_the_sum_or_an_abort(noisy(terms), rounds=25)
+    assert min(sums, aborts) > 3
+
+
+def test_the_suite_notices_aggregators_that_add_no_noise_or_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = noisy(replace(SHARES, aggregator_noise=3.0))
+    monkeypatch.setattr(aggregator, "noisy", lambda tally, *_: tally.words)
+    with pytest.raises(AssertionError, match="there is none in the sum"):
+        conformance.the_sum_is_the_sum_of_those_included(asked, rounds=1)
+    monkeypatch.setattr(aggregator, "noisy", lambda tally, *_: tally.words + tally.ring.dtype.type(1 << 20))
+    with pytest.raises(AssertionError, match="no noise of the aggregators"):
+        conformance.the_sum_is_the_sum_of_those_included(asked, rounds=1)
 
 
 def case(clients: int = 5, aggregators: int = 2, ring_bits: int | None = None) -> Case:

@@ -6,6 +6,7 @@ import pytest
 
 from protocols import pairwise
 from protocols.pairwise.messages import Complaint
+from secagg.privacy import Mechanism, PrivacyTerms
 from secagg.testing import conformance
 from secagg.testing.conformance import Case
 from secagg.types import PartyId
@@ -36,6 +37,15 @@ RARE = {Complaint.KIND: (PartyId("client-0"), Complaint(PartyId("client-1")))}
 def case(clients: int = 5, ring_bits: int | None = None, **arguments: object) -> Case:
     plan = pairwise.Plan(clients=clients, ring_bits=ring_bits, **arguments)  # type: ignore[arg-type]
     return Case.of(plan, clients=clients, due=DUE, rare=RARE)
+
+
+@pytest.mark.parametrize("mechanism", ["skellam", "discrete-gaussian"])
+def test_the_laws_hold_under_noise(mechanism: Mechanism) -> None:
+    terms = PrivacyTerms(unit="organisation", mechanism=mechanism, noise_multiplier=4.0, epsilon=1.5, delta=1e-6)
+    noisy = case(bits=10, max_weight=1, rotation=True, privacy=terms)
+    conformance.the_sum_is_the_sum_of_those_included(noisy, rounds=4)
+    sums, aborts = conformance.any_faults_give_the_sum_or_an_abort(noisy, rounds=25)
+    assert min(sums, aborts) > 3
 
 
 @pytest.mark.parametrize(("clients", "ring_bits"), [(3, 32), (5, 48), (8, 64)])
