@@ -16,7 +16,7 @@ from secagg.ledger import Ledger
 from secagg.policy import Policy
 from secagg.receipt import Receipt
 from secagg.roles import Plan
-from secagg.runtime.attendant import Attendant, Ended, Published
+from secagg.runtime.attendant import Attendant, Ended, Published, Refused
 from secagg.runtime.home import Home
 from secagg.runtime.limits import Limits
 from secagg.runtime.plans import spoken
@@ -44,6 +44,7 @@ class Attendance:
 
         Raises:
             TransportError: `timeout` seconds have passed, or the hub refuses this party.
+            ConfigError: the ledger cannot be written, so this party takes part in nothing.
         """
         until = None if timeout is None else monotonic() + timeout
         with self._news:
@@ -71,6 +72,8 @@ class Attendance:
             match event:
                 case Published(receipt):
                     self._receipts.append(receipt)
+                case Refused(ConfigError() as error):  # rounds that it refuses are no error of a server, what it cannot write is
+                    self._error = error
                 case SecAggError():
                     self._error = event
                 case Ended():

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from secagg.control import Abort, Describe, Publish
 from secagg.endpoint import Endpoint
 from secagg.envelope import Packet, check_round, pack, unpack
-from secagg.errors import BudgetExceeded, InvalidMessage, LocalProtocolError, PeerError, SecAggError, SessionAborted, UnexpectedMessage
+from secagg.errors import (
+    BudgetExceeded,
+    ConfigError,
+    InvalidMessage,
+    LocalProtocolError,
+    PeerError,
+    SecAggError,
+    SessionAborted,
+    UnexpectedMessage,
+)
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.policy import Policy
@@ -28,6 +37,7 @@ from secagg.types import Context, Entropy, PartyId
 
 log = logging.getLogger("secagg.runtime")
 BROKE = "this party's privacy budget does not allow the round"
+UNFIT = "this party's own set-up does not allow the round"
 _EARLY = 64
 """Packets of a round not described yet that are kept for it: enough for what overtakes a description, no more."""
 
@@ -104,8 +114,7 @@ class Attendant:
 
     def receive(self, packet: Packet, now: float) -> list[Packet]:
         """Take one packet. Never raises for what a peer did: a bad packet is logged and counted, and the answer says so."""
-        with self.ledger.together():
-            return self._receive(packet, now)
+        return self._recorded(lambda: self._receive(packet, now))
 
     def _receive(self, packet: Packet, now: float) -> list[Packet]:
         try:
@@ -133,8 +142,17 @@ class Attendant:
         if seat is None or seat.due is None or now < seat.due:
             return []
         seat.since = now  # a phase that goes on after its time is asked again only after as long
-        with self.ledger.together():
-            return self._step(seat, seat.endpoint.expire, now)
+        return self._recorded(lambda: self._step(seat, seat.endpoint.expire, now))
+
+    def _recorded(self, act: Callable[[], list[Packet]]) -> list[Packet]:
+        """What `act` says, once the ledger holds it. A party that cannot write takes no part: its user and the coordinator hear of it."""
+        try:
+            with self.ledger.together():
+                return act()
+        except ConfigError as refused:
+            self.notify(Refused(refused))
+            # Where its files lie, and what is wrong with them, is nobody else's business.
+            return self.abandon("ConfigError", UNFIT)
 
     def abandon(self, code: str, reason: str) -> list[Packet]:
         """Leave the round under way, secrets and all, and tell the coordinator."""
@@ -171,7 +189,7 @@ class Attendant:
         describe, header = Describe.from_wire(body, packet.payload), packet.header
         try:
             seat = self._sit(packet, describe, now)
-        except (PeerError, LocalProtocolError, BudgetExceeded) as refused:
+        except (PeerError, LocalProtocolError, BudgetExceeded, ConfigError) as refused:
             return self._decline(refused, Context(rd, header.task, header.round, header.attempt))
         self.seat, self.values = seat, seat.opened.description.values
         early, self._early = self._early, []
@@ -208,12 +226,12 @@ class Attendant:
         if again and self.me.member.role != "client":
             raise LocalProtocolError("restarted within this attempt, so what it held is lost")
 
-    def _decline(self, refused: PeerError | LocalProtocolError | BudgetExceeded, ctx: Context) -> list[Packet]:
+    def _decline(self, refused: PeerError | LocalProtocolError | BudgetExceeded | ConfigError, ctx: Context) -> list[Packet]:
         self.seat = None
         self._over = ctx.rd
         code, reason = _code(refused)
         log.warning("%s takes no part in round %d, attempt %d: %s", self.me.party, ctx.round, ctx.attempt, refused)
-        if code != "RD-C8" and isinstance(refused, InvalidMessage | BudgetExceeded):
+        if code != "RD-C8" and isinstance(refused, InvalidMessage | BudgetExceeded | ConfigError):
             self.notify(Refused(refused))
         return [self._tell(ctx, code, reason)]
 
@@ -297,10 +315,12 @@ class Attendant:
         return pack(self.me, ctx, self.coordinator, abort(code, reason))
 
 
-def _code(refused: PeerError | LocalProtocolError | BudgetExceeded) -> tuple[str, str]:
+def _code(refused: PeerError | LocalProtocolError | BudgetExceeded | ConfigError) -> tuple[str, str]:
     """The id of a failed check, or the kind of another error, and what it says apart from that; a budget is its party's own business."""
     if isinstance(refused, BudgetExceeded):
         return "BudgetExceeded", BROKE
+    if isinstance(refused, ConfigError):
+        return "ConfigError", UNFIT
     return (refused.check, refused.reason) if isinstance(refused, InvalidMessage) else (type(refused).__name__, str(refused))
 
 

@@ -14,6 +14,7 @@ from secagg.errors import ConfigError, SecAggError
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.payload import Blob
+from secagg.runtime.claim import Claim
 from secagg.runtime.limits import Limits
 from secagg.runtime.model import Model
 from secagg.runtime.spool import Spool
@@ -45,8 +46,12 @@ class Home:
         return Ledger(self.folder / LEDGER) if self.folder is not None else Ledger()
 
     def spool(self, limits: Limits) -> Spool:
-        """Room for payloads, in the folder."""
-        return Spool(self.folder, spool_from=limits.spool_from)
+        """Room for payloads, in the folder, which is this process's own until the room is closed.
+
+        Raises ConfigError if another process uses the folder.
+        """
+        claim = Claim(self.folder) if self.folder is not None else None
+        return Spool(self.folder, spool_from=limits.spool_from, claim=claim)
 
 
 @dataclass(frozen=True, slots=True)

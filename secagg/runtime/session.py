@@ -87,6 +87,7 @@ class Session:
 
         Raises:
             InvalidMessage: the hub asked for something that this party's policy refuses.
+            ConfigError: the ledger cannot be written, so this party takes part in nothing.
             BudgetExceeded: a round would cost more than is left of this party's privacy budget; it was not joined.
             TransportError: no connection, or no round, within `timeout` seconds; or the hub does not let this party in.
         """

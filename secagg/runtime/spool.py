@@ -9,17 +9,22 @@ A few files are kept for the next payloads: writing over pages that the system h
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
 import tempfile
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from secagg.errors import ConfigError
+from secagg.errors import ConfigError, TransportError
 from secagg.payload import CHUNK, Blob, Payload, chunk_count
+from secagg.runtime.claim import Claim
 
+log = logging.getLogger("secagg.runtime")
 _KEPT_FILES, _KEPT_BYTES = 16, 256 << 20
 
 
@@ -36,8 +41,8 @@ class Arriving(Protocol):
 class Spool:
     """Makes room for payloads; `used` counts the bytes of payloads that lie in files now, `held` those in memory."""
 
-    def __init__(self, folder: Path | None, *, spool_from: int) -> None:
-        self._folder, self._from = folder, spool_from
+    def __init__(self, folder: Path | None, *, spool_from: int, claim: Claim | None = None) -> None:
+        self._folder, self._from, self._claim = folder, spool_from, claim
         self.used = 0
         self.held = 0
         # Payloads are freed by whichever thread lets go of them last, perhaps within a call here: hence reentrant.
@@ -53,7 +58,7 @@ class Spool:
             raise ConfigError(f"cannot make the spool folder {folder}: {refused.strerror}") from refused
 
     def room(self, size: int) -> Arriving:
-        """Room for `size` bytes."""
+        """Room for `size` bytes. Raises TransportError, as `append` and `finish` do, when the disk has none."""
         return _InMemory(self, size) if size < self._from else _InFile(self, size)
 
     def open(self) -> tuple[int, BinaryIO]:
@@ -61,7 +66,17 @@ class Spool:
         with self._lock:
             if self._kept:
                 return self._kept.pop()
-        return 0, tempfile.TemporaryFile(buffering=0, dir=self._folder, prefix="spool-")
+        with self.writing():
+            return 0, tempfile.TemporaryFile(buffering=0, dir=self._folder, prefix="spool-")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """What the disk refuses breaks the connection: its peer keeps the payload, and sends the rest when there is room again."""
+        try:
+            yield
+        except OSError as refused:
+            log.warning("no room for a payload in %s: %s", self._folder or tempfile.gettempdir(), refused.strerror)
+            raise TransportError(f"the receiver has no room for a payload: {refused.strerror}") from refused
 
     def give_back(self, length: int, file: BinaryIO) -> None:
         """Keep a file for later, or close it."""
@@ -78,10 +93,12 @@ class Spool:
             self.used, self.held = self.used + used, self.held + held
 
     def close(self) -> None:
-        """Keep no file for later any more."""
+        """Keep no file for later any more, and let another process use the folder."""
         with self._lock:
             self._closed = True
             _close_all(self._kept)
+        if self._claim is not None:
+            self._claim.release()
 
 
 def _close_all(kept: list[tuple[int, BinaryIO]]) -> None:
@@ -118,13 +135,16 @@ class _InFile:
         self._release = weakref.finalize(self, _free_file, spool, size, self._length, self._file)
 
     def append(self, chunk: memoryview) -> None:
-        left = chunk
-        while left:
-            done = os.pwrite(self._file.fileno(), left, self._at)
-            self._at, left = self._at + done, left[done:]
+        done = 0
+        with self._spool.writing():
+            while done < len(chunk):
+                done += os.pwrite(self._file.fileno(), chunk[done:], self._at + done)
+        # A chunk that was written in part comes again whole.
+        self._at += done
 
     def finish(self) -> Payload:
-        mapped = mmap.mmap(self._file.fileno(), self._size, access=mmap.ACCESS_READ)
+        with self._spool.writing():
+            mapped = mmap.mmap(self._file.fileno(), self._size, access=mmap.ACCESS_READ)
         self._release.detach()
         # The file goes back when nobody holds the map: a view of a chunk may outlive the payload, and must not change under its reader.
         last = weakref.finalize(mapped, _free_file, self._spool, self._size, max(self._length, self._size), self._file)

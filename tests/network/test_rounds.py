@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import threading
 import time
 from pathlib import Path
@@ -14,9 +16,12 @@ import pytest
 from protocols import additive
 from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError, SessionAborted, TransportError
 from secagg.identity import Identity
+from secagg.ledger import Ledger
 from secagg.policy import Floors, Policy
 from secagg.runtime import attend, driver, join, serve
+from secagg.runtime.limits import Limits
 from secagg.testing.insecure_plaintext import Plan as Plaintext
+from secagg.types import Context
 from tests.network.conftest import CLIENTS, PLANS, VALUES, Clients, mean_of, model, update
 
 pytestmark = pytest.mark.network
@@ -253,6 +258,91 @@ def test_who_may_call_what(plain: Path, trial: Path, tmp_path: Path):
         hub(trial, secure(), tmp_path, aggregators=[Identity.load(trial / "c0")])
     with pytest.raises(TransportError, match="cannot listen"):
         serve(plaintext(), "203.0.113.1:7070", identity=Identity.load(plain / "hub"), model=model(), state=tmp_path / "x")
+
+
+class FullDisk(Ledger):
+    """A ledger on a disk that takes nothing from some point on."""
+
+    full = False
+
+    def enter(self, ctx: Context) -> None:
+        self._refuse()
+        super().enter(ctx)
+
+    def use(self, ctx: Context, slot: str, digest: bytes) -> None:
+        self._refuse()
+        super().use(ctx, slot, digest)
+
+    def _refuse(self) -> None:
+        if self.full:
+            raise ConfigError("the ledger cannot be written, so nothing was sent: database or disk is full")
+
+
+@pytest.mark.parametrize("when", ["before the round", "before the update"])
+def test_a_client_that_cannot_write_its_ledger_stops_and_the_round_of_the_others_goes_on(plain: Path, tmp_path: Path, when: str):
+    clients, ledger = Clients(plain, tmp_path), FullDisk()
+    stopped: list[str] = []
+    ledger.full = when == "before the round"
+
+    def fails() -> None:
+        try:
+            with join(server.address, identity=Identity.load(plain / "c3"), plans=PLANS, state=tmp_path / "c3", ledger=ledger) as session:
+                for _ in session.rounds(20):
+                    ledger.full = True
+                    session.submit(update(3), weight=1)
+        except ConfigError as error:
+            stopped.append(str(error))
+
+    with hub(plain, plaintext(), tmp_path) as server:
+        failing = threading.Thread(target=fails)
+        failing.start()
+        clients.start(server.address, *CLIENTS[:3])
+        server.wait_for(4, 20)
+        result = server.aggregate(20)
+        assert result.included == CLIENTS[:3]
+        assert result.left["c3"] in (
+            "ConfigError: this party's own set-up does not allow the round",
+            "left: the party has left",
+        )
+        failing.join(10)
+    clients.wait()
+    assert stopped == ["the ledger cannot be written, so nothing was sent: database or disk is full"]
+
+
+def test_an_aggregator_that_cannot_write_its_ledger_stops_and_says_why(trial: Path, tmp_path: Path):
+    clients, ledger = Clients(trial, tmp_path), FullDisk()
+    ledger.full = True
+    with hub(trial, secure(), tmp_path, aggregators=[Identity.load(trial / "a0")], attempts=1) as server:
+        attendance = attend(server.address, identity=Identity.load(trial / "a1"), plans=PLANS, state=tmp_path / "a1", ledger=ledger)
+        clients.start(server.address, *CLIENTS[:3])
+        server.wait_for(3, 20)
+        with pytest.raises(SessionAborted, match="a1 left: ConfigError: this party's own set-up does not allow the round"):
+            server.aggregate(20)
+        with pytest.raises(ConfigError, match="disk is full"):
+            attendance.wait(10)
+        attendance.close()
+    clients.wait()
+
+
+def test_a_hub_whose_disk_is_full_for_a_while_loses_nothing(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clients, write, refusals = Clients(plain, tmp_path), os.pwrite, list(range(8))
+
+    def full(descriptor: int, chunk: memoryview, at: int) -> int:
+        if refusals and refusals.pop() % 2:
+            return write(descriptor, chunk[:100], at)
+        if refusals:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, chunk, at)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with hub(plain, plaintext(), tmp_path, limits=Limits(spool_from=1)) as server:
+        clients.start(server.address, *CLIENTS)
+        server.wait_for(4, 20)
+        result = server.aggregate(20)
+        assert result.included == CLIENTS
+        np.testing.assert_allclose(result.mean["w"], mean_of(0, 1, 2, 3), atol=1e-3)
+    clients.wait()
+    assert not refusals
 
 
 def test_a_hub_that_cannot_listen_leaves_nothing_running(trial: Path, tmp_path: Path):

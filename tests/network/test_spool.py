@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import stat
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from secagg.errors import TransportError
 from secagg.payload import CHUNK, chunks, join
 from secagg.runtime.spool import Mapped, Spool
 
@@ -52,3 +54,37 @@ def test_the_room_is_counted_and_comes_back(spool_from: int, count: str):
     del payload, room, interrupted
     gc.collect()
     assert (spool.used, spool.held) == (0, 0)
+
+
+def test_a_chunk_that_filled_the_disk_comes_again_and_the_payload_is_what_was_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    data, write, room = os.urandom(2 * CHUNK), os.pwrite, [1000, 5]
+
+    def full(descriptor: int, chunk: memoryview, at: int) -> int:
+        if not room:
+            return write(descriptor, chunk, at)
+        if room[0] == 0:
+            room.pop(0)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        taken = write(descriptor, chunk[: room[0]], at)
+        room[0] = 0
+        return taken
+
+    arriving = Spool(tmp_path / "spool", spool_from=1).room(len(data))
+    monkeypatch.setattr(os, "pwrite", full)
+    for start in range(0, len(data), CHUNK):
+        chunk = memoryview(data)[start : start + CHUNK]
+        while room:
+            with pytest.raises(TransportError, match="No space left on device"):
+                arriving.append(chunk)
+        arriving.append(chunk)
+    assert room == []
+    assert join(arriving.finish()) == data
+
+
+def test_a_disk_that_takes_no_file_breaks_the_connection_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(**_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with pytest.raises(TransportError, match="no room for a payload: Too many open files"):
+        Spool(tmp_path / "spool", spool_from=1).room(10)
