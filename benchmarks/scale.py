@@ -2,6 +2,7 @@
 
     python -m benchmarks.scale --clients 1000 --values 1000000      # one whole additive round, every client with keys of its own
     python -m benchmarks.scale --stream 1000000000                  # three clients' vectors of so many values, a round for each range
+    python -m benchmarks.scale --simulate pairwise --clients 2000 --values 10000 --engine ray   # secagg.simulate, on Ray's workers
 
 Prints wall time, CPU time and the peak of the process's resident memory; checks the mean of every round.
 """
@@ -12,15 +13,17 @@ import argparse
 import os
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from protocols import additive
+import secagg
+from protocols import additive, pairwise
 from secagg.adapters.party import Party
 from secagg.adapters.relay import Relay
 from secagg.ledger import Ledger
+from secagg.roles import Plan
 from secagg.testing.consortium import consortium
 from secagg.types import PartyId
 
@@ -75,6 +78,36 @@ def parties(clients: int, values: int) -> None:
     print(f"{up:.3f} bytes a value and client up; largest error {error:.2e}, bound {bound:.2e}")
 
 
+class Updates(Sequence[Mapping[str, Any]]):
+    """Of all clients, each made when it is asked for, on whatever worker asks."""
+
+    def __init__(self, clients: int, values: int) -> None:
+        self.clients, self.values = clients, values
+
+    def __len__(self) -> int:
+        return self.clients
+
+    def __getitem__(self, client: Any) -> Any:
+        return {"w": update_of(client, self.values)}
+
+
+def simulated(protocol: str, clients: int, values: int, engine: str | None) -> None:
+    """`secagg.simulate` with one client in fifty gone; its own memory, which is not that of Ray's workers, and the machine's."""
+    plan: Plan = additive.Plan(clients=clients, clip=1e-3, max_weight=1)
+    if protocol == "pairwise":
+        plan = pairwise.Plan(clients=clients, clip=1e-3, max_weight=1)
+    began, spent, gone = time.perf_counter(), cpu(), range(0, clients, 50)
+    result = secagg.simulate(plan, Updates(clients, values), drop=gone, engine=engine)
+    there = [client for client in range(clients) if client not in gone]
+    exact = np.mean([float(update_of(client, values)[0]) for client in there])
+    error = float(np.abs(result.mean["w"] - exact).max())
+    assert len(result.included) == len(there)
+    assert error <= 1e-3 / 2**15, error
+    where = f"on {engine}" if engine else "in this process"
+    print(f"{protocol}, {clients} simulated clients x {values} values {where}: {time.perf_counter() - began:.1f} s wall", end=", ")
+    print(f"{cpu() - spent:.1f} s CPU and peak {peak():.2f} GiB in this process; {len(there)} in the sum, largest error {error:.2e}")
+
+
 def stream(values: int) -> None:
     """Three clients' vectors of `values`, range after range: each range is a round of its own, signed, sealed, agreed on and opened.
 
@@ -121,8 +154,15 @@ def main() -> None:
     asked.add_argument("--clients", type=int, default=1000)
     asked.add_argument("--values", type=int, default=1_000_000)
     asked.add_argument("--stream", type=int, default=0, metavar="VALUES")
+    asked.add_argument("--simulate", choices=["additive", "pairwise"])
+    asked.add_argument("--engine", choices=["ray"])
     given = asked.parse_args()
-    stream(given.stream) if given.stream else parties(given.clients, given.values)
+    if given.simulate:
+        simulated(given.simulate, given.clients, given.values, given.engine)
+    elif given.stream:
+        stream(given.stream)
+    else:
+        parties(given.clients, given.values)
 
 
 if __name__ == "__main__":

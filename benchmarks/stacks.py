@@ -4,7 +4,8 @@
 
 Wall time of a round, bytes that reached the server, and the ratio to the run in the clear. Training is nothing here (one addition), so
 that the ratio is the worst that a user can see: with training, compare the seconds that a round takes more. Beside Flower's own SecAgg+,
-which needs its legacy workflow. NVFlare's homomorphic encryption needs the keys of a provisioned deployment: not here.
+which needs its legacy workflow, and with `--peers` NVFlare's homomorphic encryption, which its simulator refuses: the same rounds in
+deployments of a server and a process for each site.
 """
 
 from __future__ import annotations
@@ -172,6 +173,7 @@ def main() -> None:
     asked.add_argument("--values", type=lambda text: int(float(text)), default=100_000)
     asked.add_argument("--rounds", type=int, default=3)
     asked.add_argument("--stack", choices=["flower", "nvflare", "both"], default="both")
+    asked.add_argument("--peers", action="store_true", help="also NVFlare's homomorphic encryption, in POC deployments: four minutes more")
     given = asked.parse_args()
     if given.stack != "nvflare":
         flower(given.clients, given.values, given.rounds)
@@ -179,7 +181,13 @@ def main() -> None:
         from benchmarks.stacks_nvflare import CLEAR, nvflare
 
         work = given.clients, given.values, given.rounds
-        show(f"NVFlare, {given.clients} sites, {given.values} values", nvflare(*work), CLEAR, *work)
+        show(f"NVFlare's simulator, {given.clients} sites, {given.values} values", nvflare(*work), CLEAR, *work)
+    if given.peers:
+        from benchmarks.stacks_nvflare import CLEAR
+        from benchmarks.stacks_poc import poc
+
+        work = given.clients, given.values, given.rounds
+        show(f"NVFlare deployed (POC), {given.clients} sites, {given.values} values", poc(*work), CLEAR, *work)
 
 
 if __name__ == "__main__":

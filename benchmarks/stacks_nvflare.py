@@ -89,9 +89,13 @@ def _seconds(kind: str, clients: int, values: int, rounds: int) -> float:
     done = subprocess.run(
         [str(word) for word in words], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
     )
-    said = done.stdout + done.stderr
+    return seconds_between(kind, done.stdout + done.stderr, rounds)
+
+
+def seconds_between(kind: str, said: str, rounds: int) -> float:
+    """From the end of the first round to that of the last, by the server's log."""
     # ScatterAndGather says when a round is finished, the controller whose updates are in its sum.
-    ends = re.findall(r"^(\S+ \S+) - \w+ - (?:Round \d+ finished|round \d+: )", said, re.MULTILINE)
+    ends = re.findall(r"^(\S+ \S+) - .*(?:Round \d+ finished|round \d+: )", said, re.MULTILINE)
     if len(ends) != rounds + 1:
         raise SystemExit(f"{kind}: {len(ends)} rounds of {rounds + 1}\n{said[-3000:]}")
     first, last = (datetime.strptime(ends[place], "%Y-%m-%d %H:%M:%S,%f") for place in (0, -1))  # noqa: DTZ007  # a difference
