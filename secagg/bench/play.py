@@ -45,11 +45,15 @@ def plan_of(case: Case) -> Plan:
 
         kind = Plaintext
     else:
-        kind = find(case.protocol)
+        kind = find(case.plan)
     known = inspect.signature(kind).parameters
     wanted: dict[str, Any] = {"clients": case.clients, "clip": CLIP, "bits": BITS, "ring_bits": RING, "max_weight": 1}
     if case.dp:
         wanted["privacy"] = NOISE
+    if case.slots:
+        if "slots" not in known:
+            raise ConfigError(f"{case.plan} has no slots: {case.protocol!r} names a parameter set of CKKS")
+        wanted["slots"] = case.slots
     if case.drop:
         wanted["dropout"] = max(0.1, case.gone / case.clients)
     plan: Plan = kind(**{name: value for name, value in wanted.items() if name in known})

@@ -30,7 +30,10 @@ _Out = Annotated[Path, typer.Option("--out", "-o", help="Results file; one that 
 def bench(
     context: typer.Context,
     full: Annotated[bool, typer.Option("--full/--quick", help="Every case, for hours; or a selection, for three minutes.")] = False,
-    protocols: Annotated[str, typer.Option(help="Comma-separated names; by default all that are installed.")] = "",
+    protocols: Annotated[
+        str,
+        typer.Option(help="Comma-separated names; by default all there are, `ckks:n4096-q56` (SEAL's slots) too."),
+    ] = "",
     clients: _Numbers = "",
     values: _Numbers = "",
     drops: _Numbers = "",
@@ -126,7 +129,7 @@ def _cases(full: bool, protocols: str, clients: str, values: str, drops: str, *,
     from secagg.bench import case
     from secagg.cli.plans import installed
 
-    names = [name.strip() for name in protocols.split(",") if name.strip()] or installed()
+    names = [name.strip() for name in protocols.split(",") if name.strip()] or case.offered(installed())
     wanted = (case.CLIENTS, case.VALUES, case.DROPS) if full else (case.QUICK_CLIENTS, case.QUICK_VALUES, case.QUICK_DROPS)
     found = case.grid(
         names,
@@ -135,7 +138,7 @@ def _cases(full: bool, protocols: str, clients: str, values: str, drops: str, *,
         _numbers("--drops", drops, wanted[2]),
         names if dp else (),
     )
-    unknown = [name for name in names if name not in installed() and name != case.PLAINTEXT]
+    unknown = [name for name in names if name.partition(":")[0] not in installed() and name != case.PLAINTEXT]
     if unknown:
         raise ConfigError(f"--protocols: {unknown[0]} is not installed; there are {', '.join(installed())}")
     return found

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from secagg.bench import campaign, findings, page
 from secagg.bench.campaign import Campaign
-from secagg.bench.case import PLAINTEXT, Case, grid
+from secagg.bench.case import PLAINTEXT, SLOTS, Case, grid, offered
 from secagg.bench.findings import Growth
 from secagg.bench.limits import machine
 from secagg.bench.meter import Meter
-from secagg.bench.play import play
+from secagg.bench.play import plan_of, play
 from secagg.bench.record import Kind, Limits, Measured, Play, Results, Step, load, schema
 from secagg.cli.app import app
 from secagg.errors import ConfigError
@@ -54,7 +54,7 @@ def test_a_grid_has_plaintext_beside_each_protocol_and_no_drop_out_of_nobody() -
     assert {case.drop for case in found if case.clients == 10} == {0, 10}
 
 
-@pytest.mark.parametrize("protocol", [PLAINTEXT, "additive", "pairwise", "ckks"])
+@pytest.mark.parametrize("protocol", [PLAINTEXT, "additive", "pairwise", "ckks", SLOTS])
 @pytest.mark.parametrize("drop", [0, 20])
 def test_a_play_is_a_whole_round_and_its_mean_is_right(protocol: str, drop: int) -> None:
     found = play(Case(protocol, 5, 2000, drop))
@@ -62,7 +62,7 @@ def test_a_play_is_a_whole_round_and_its_mean_is_right(protocol: str, drop: int)
     assert found.difference <= found.bound
     assert found.cpu("client") > 0
     assert found.cpu("coordinator") > 0
-    assert 4.0 <= found.up() / 2000 < (18.0 if protocol == "ckks" else 8.0)  # there 2,000 values fill half a polynomial
+    assert 4.0 <= found.up() / 2000 < {"ckks": 9.0, SLOTS: 16.0}.get(protocol, 8.0)  # of a ciphertext of slots 2,000 values fill half
     assert {step.parties for step in found.steps if step.role == "client"} == {found.included}
 
 
@@ -213,3 +213,13 @@ def test_the_command_measures_and_shows(tmp_path: Path) -> None:
 def test_a_case_with_noise_sums_under_noise(protocol):
     exact, noisy = play(Case(protocol, 5, 2000)), play(Case(protocol, 5, 2000, dp=True))
     assert exact.difference <= exact.bound < noisy.difference <= noisy.bound
+
+
+def test_slots_are_measured_beside_packing_where_seal_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    from secagg.crypto import ckks
+
+    assert offered(["additive", "ckks", "pairwise"]) == ["additive", "ckks", SLOTS, "pairwise"]
+    monkeypatch.setattr(ckks, "find_spec", lambda name: None)
+    assert offered(["additive", "ckks"]) == ["additive", "ckks"]
+    with pytest.raises(ConfigError, match="pairwise has no slots"):
+        plan_of(Case("pairwise:n4096-q56", 3, 1000))

@@ -1,7 +1,9 @@
 """What the specifications say of security, held against the tables of the Homomorphic Encryption Standard.
 
 Source: M. Albrecht et al., *Homomorphic Encryption Standard*, 2018, tables 1 and 2: largest log2 q for a degree, by distribution of the
-secret, with errors of σ = 8/√(2π) ≈ 3.2. The same numbers stand in SEAL (`hestdparms.h`, ternary) and OpenFHE (`stdlatticeparms.cpp`).
+secret, with errors of σ = 8/√(2π) ≈ 3.2. SEAL's own table is read below (ternary secrets, classical). All twelve numbers are those of
+OpenFHE, commit 0d4c01e, src/core/lib/lattice/stdlatticeparms.cpp: HEStd_uniform and HEStd_ternary at ring dimension 4096, both classic
+and quantum.
 """
 
 from __future__ import annotations
@@ -25,6 +27,12 @@ UNIFORM = {128: 111, 192: 77, 256: 60}
 TERNARY_QUANTUM = {128: 101, 192: 70, 256: 54}
 UNIFORM_QUANTUM = {128: 103, 192: 72, 256: 56}
 """log2 q at degree 4096, by bits of security; classical attackers first."""
+
+
+def test_the_table_for_ternary_secrets_is_the_one_that_seal_enforces() -> None:
+    sealapi = pytest.importorskip("tenseal.sealapi")
+    levels = {128: sealapi.SEC_LEVEL_TYPE.TC128, 192: sealapi.SEC_LEVEL_TYPE.TC192, 256: sealapi.SEC_LEVEL_TYPE.TC256}
+    assert {bits: sealapi.CoeffModulus.MaxBitCount(DEGREE, level) for bits, level in levels.items()} == TERNARY
 
 
 def security(table: dict[int, int], bits: float) -> int:
