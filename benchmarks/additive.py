@@ -26,6 +26,7 @@ from secagg.testing.table import NOW, terms
 from secagg.types import PartyId
 
 CLIENTS = 12
+SEEDS = 8
 THREADS = 2
 
 
@@ -92,8 +93,14 @@ def main() -> None:
     def leader() -> None:
         endpoint(plan, parties, a_round, parties.aggregators[0].party).receive(packets[-1])
 
+    seeds = [
+        endpoint(plan, parties, a_round, who.party).contribute(vector, version=0)[0] for who in parties.clients[:SEEDS]
+    ]  # an aggregator expands so many in one pass
+
     def seed_holder() -> None:
-        endpoint(plan, parties, a_round, parties.aggregators[1].party).receive(packets[0])
+        end = endpoint(plan, parties, a_round, parties.aggregators[1].party)
+        for packet in seeds:
+            end.receive(packet)
 
     client()
     others = options.aggregators - 1
@@ -116,8 +123,8 @@ def main() -> None:
         Line(f"client, {THREADS} threads", shared["client"], "20 ms per 1e7 values", 20 * millions, 1.0, clock="wall"),
         Line("leader: open and add a report", times["leader"], "AES-GCM", times["gcm"]),
         Line(f"leader, {THREADS} threads", shared["leader"], "AES-GCM", times["gcm"], clock="wall"),
-        Line("other aggregator: expand and add a seed", times["seed"], "1 keystream", times["one aes"]),
-        Line(f"other aggregator, {THREADS} threads", shared["seed"], "1 keystream", times["one aes"], clock="wall"),
+        Line("other aggregator: expand and add a seed", times["seed"] / SEEDS, "1 keystream", times["one aes"]),
+        Line(f"other aggregator, {THREADS} threads", shared["seed"] / SEEDS, "1 keystream", times["one aes"], clock="wall"),
     ]
     facts = {
         "values": options.values,

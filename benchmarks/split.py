@@ -6,33 +6,18 @@ All shares but one are 32-byte seeds, so the work of a client is one keystream p
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from benchmarks.encode import keystream
-from benchmarks.measure import Line, Work, arguments, best, show
+from benchmarks.measure import Line, Work, arguments, best, on_threads, show
 from secagg.crypto.expand import Stream
+from secagg.crypto.many import combine
 from secagg.math import additive, shamir
-from secagg.math.ring import Ring, Words
+from secagg.math.ring import Ring
 from secagg.types import Secret
 
 THREADS = 2
-_SPAN = 1 << 18
-
-
-def mask(words: Words, streams: list[Stream], ring: Ring, pool: ThreadPoolExecutor | None = None) -> None:
-    """Take every stream from `words`, span by span, so that a span stays in cache from one stream to the next."""
-
-    def run(first: int, step: int) -> None:
-        for start in range(first * _SPAN, len(words), step * _SPAN):
-            for stream in streams:
-                stream.add_into(words[start : start + _SPAN], start, ring=ring, sign=-1)
-
-    if pool is None:
-        run(0, 1)
-    else:
-        list(pool.map(lambda first: run(first, THREADS), range(THREADS)))
 
 
 def shamir_works(parties: int, threshold: int) -> dict[str, Work]:
@@ -58,14 +43,21 @@ def main() -> None:
     ring, others = Ring(options.ring_bits), options.aggregators - 1
     words = additive.uniform(options.values, ring, os.urandom)
     copy, packed = words.copy(), bytearray(ring.packed_size(options.values))
-    streams = [Stream.fresh(os.urandom) for _ in range(others)]
-    pool = ThreadPoolExecutor(THREADS)
+    masks = [(Stream.fresh(os.urandom), -1) for _ in range(others)]
+
+    def split(threads: int) -> Work:
+        def run() -> None:
+            with on_threads(threads):
+                combine(masks, words, ring)
+
+        return run
+
     times = best(
         {
             "copy": lambda: np.copyto(copy, words),
             "aes": keystream(others * words.nbytes),
-            "split": lambda: mask(words, streams, ring),
-            "threads": lambda: mask(words, streams, ring, pool),
+            "split": split(1),
+            "threads": split(THREADS),
             "pack": lambda: ring.pack_into(words, packed),
             "explicit": lambda: additive.split(words, options.aggregators, ring, os.urandom),
             **shamir_works(100, 51),

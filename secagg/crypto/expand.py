@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
@@ -40,20 +39,6 @@ _ZEROS = memoryview(bytes(SEGMENT))
 
 Words = NDArray[np.unsignedinteger[Any]]
 Cut = tuple[bytes, memoryview, memoryview]
-
-_idle: list[NDArray[np.uint8]] = []
-"""Buffers of a segment that no call is using. Taking one and giving it back are single list operations: threads may share them."""
-
-
-class RingLike(Protocol):
-    """What the stream needs to know of `secagg.math.ring.Ring`."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-
-    def add_into(self, total: Words, words: Words) -> None: ...
-
-    def sub_into(self, total: Words, words: Words) -> None: ...
 
 
 class Stream:
@@ -104,24 +89,6 @@ class Stream:
         if offset < 0 or offset + length > LIMIT:
             raise ConfigError(f"bytes {offset} to {offset + length} of a stream that has {LIMIT}")
         return Reader(self._key, offset)
-
-    def add_into(self, words: Words, offset_words: int = 0, *, ring: RingLike, sign: int = 1) -> None:
-        """words ±= stream, in place: word i takes stream word `offset_words` + i, a whole machine word, masked to the ring.
-
-        Raises:
-            ConfigError: `words` is not a vector of the ring's dtype, or `sign` is neither 1 nor −1.
-        """
-        if words.dtype != ring.dtype or words.ndim != 1 or sign not in (1, -1):
-            raise ConfigError(f"{words.ndim}-dimensional {words.dtype} and sign {sign}: a vector of {ring.dtype} and 1 or -1 expected")
-        size = ring.dtype.itemsize
-        combine = ring.add_into if sign == 1 else ring.sub_into
-        reader, at = self.reader(offset_words * size, words.size * size), 0
-        with _buffer() as buffer:
-            while at < words.size:
-                part = words[at : at + reader.left // size]
-                reader.read(buffer.data, part.nbytes)
-                combine(part, buffer[: part.nbytes].view(ring.dtype))
-                at += part.size
 
     def __repr__(self) -> str:
         return "Stream(<redacted>)"
@@ -213,15 +180,3 @@ def wide() -> bool:
 
     gcm = fastest(lambda: whole.encrypt_into(bytes(12), _ZEROS, None, room))
     return gcm < fastest(lambda: counter.update_into(_ZEROS, room))
-
-
-@contextmanager
-def _buffer() -> Iterator[NDArray[np.uint8]]:
-    try:
-        buffer = _idle.pop()
-    except IndexError:
-        buffer = np.empty(SEGMENT + SPARE, np.uint8)
-    try:
-        yield buffer
-    finally:
-        _idle.append(buffer)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from secagg.crypto import expand
 from secagg.crypto.expand import SEGMENT, Stream
+from secagg.crypto.many import combine
 from secagg.errors import ConfigError
 from secagg.math import additive
 from secagg.math.ring import WIDTHS, Ring
@@ -65,7 +66,7 @@ def test_any_range_is_that_of_the_keystream_in_one_call(offset, size):
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_words_of_the_stream_are_machine_words_cut_to_the_ring(ring, offset, n):
     words = ring.zeros(n)
-    Stream(Secret(KEY)).add_into(words, offset, ring=ring)
+    combine([(Stream(Secret(KEY)), 1)], words, ring, offset)
     drawn = np.frombuffer(WHOLE, ring.dtype, n, offset * ring.dtype.itemsize)
     assert [int(word) for word in words] == [int(word) % ring.modulus for word in drawn]
 
@@ -75,10 +76,10 @@ def test_words_of_the_stream_are_machine_words_cut_to_the_ring(ring, offset, n):
 def test_subtracting_undoes_adding_in_any_ranges(ring, cut, n, seed):
     vector = additive.uniform(n, ring, InsecureEntropy(seed))
     words, stream = vector.copy(), Stream(Secret(KEY))
-    stream.add_into(words, 7, ring=ring)
+    combine([(stream, 1)], words, ring, 7)
     cut = min(cut, n)
-    stream.add_into(words[cut:], 7 + cut, ring=ring, sign=-1)
-    stream.add_into(words[:cut], 7, ring=ring, sign=-1)
+    combine([(stream, -1)], words[cut:], ring, 7 + cut)
+    combine([(stream, -1)], words[:cut], ring, 7)
     assert np.array_equal(words, vector)
 
 
@@ -86,10 +87,10 @@ def test_subtracting_undoes_adding_in_any_ranges(ring, cut, n, seed):
 def test_threads_over_ranges_give_what_one_call_gives(bits):
     ring, stream, n = Ring(bits), Stream(Secret(KEY)), 300_000
     alone, together = ring.zeros(n), ring.zeros(n)
-    stream.add_into(alone, ring=ring)
+    combine([(stream, 1)], alone, ring)
     edges = [*range(0, n, 70_001), n]
     with ThreadPoolExecutor(4) as pool:
-        parts = [pool.submit(stream.add_into, together[a:b], a, ring=ring) for a, b in itertools.pairwise(edges)]
+        parts = [pool.submit(combine, [(stream, 1)], together[a:b], ring, a) for a, b in itertools.pairwise(edges)]
     assert all(part.exception() is None for part in parts)
     assert np.array_equal(alone, together)
 
@@ -99,7 +100,7 @@ def test_masked_words_are_uniform_in_every_bit_and_next_to_each_other():
     for bits in WIDTHS:
         ring, n = Ring(bits), 1 << 15
         words = ring.zeros(n)
-        Stream(Secret(KEY)).add_into(words, ring=ring)
+        combine([(Stream(Secret(KEY)), 1)], words, ring)
         ones = [int(((words >> np.asarray(bit, ring.dtype)) & np.asarray(1, ring.dtype)).sum()) for bit in range(bits)]
         assert all(abs(count - n / 2) < 6 * np.sqrt(n) / 2 for count in ones)
         centered = ring.center(words).astype(float)
@@ -117,10 +118,10 @@ def test_wrong_keys_vectors_signs_and_ranges_are_refused():
     stream, ring = Stream(Secret(KEY)), Ring(32)
     with pytest.raises(ConfigError, match="32-byte key"):
         Stream(Secret(bytes(16)))
-    with pytest.raises(ConfigError, match="sign 0"):
-        stream.add_into(ring.zeros(4), ring=ring, sign=0)
+    with pytest.raises(ConfigError, match="its sign is 1 or -1"):
+        combine([(stream, 0)], ring.zeros(4), ring)
     with pytest.raises(ConfigError, match="uint32"):
-        stream.add_into(np.zeros(4, np.uint16), ring=ring)
+        combine([(stream, 1)], np.zeros(4, np.uint16), ring)
     with pytest.raises(ConfigError, match="of a stream"):
         stream.fill(bytearray(1), -1)
     with pytest.raises(ConfigError, match="of a stream"):

@@ -112,7 +112,10 @@ def test_many_keystreams_are_those_one_after_another(bits: int) -> None:
     ring.reduce_into(start)
     one, many = start.copy(), start.copy()
     for stream, sign in streams:
-        stream.add_into(one, offset, ring=ring, sign=sign)
+        drawn = ring.zeros(count)
+        stream.fill(drawn, offset * ring.dtype.itemsize)
+        ring.reduce_into(drawn)
+        (ring.add_into if sign == 1 else ring.sub_into)(one, drawn)
     lanes, half = Lanes(streams, ring), count // 2 - 3
     lanes.combine_into(many[:half], offset)
     lanes.combine_into(many[half:], offset + half)
