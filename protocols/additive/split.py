@@ -22,7 +22,7 @@ from secagg.tally import Mask, Opening
 from secagg.types import Context, PartyId, Secret
 
 SEED = 32
-_PIECE = 1 << 16
+_PIECE = 1 << 17
 """Words that are made, masked and sealed before the next: as many as an update encodes at a time, and whole segments of its masks."""
 _PAYLOAD = "additive/payload"
 

@@ -24,7 +24,7 @@ from secagg.crypto.expand import Stream
 from secagg.encode.encoding import EXTRA, Encoding
 from secagg.encode.layout import Layout, Run
 from secagg.encode.norms import MARGIN, certainly_below, norms, square_sum
-from secagg.encode.rotate import BLOCK, SEED, Rotation, block_of, deviation
+from secagg.encode.rotate import SEED, Rotation, block_of, deviation
 from secagg.encode.rounding import COIN_BITS, FixedPoint, Scratch, needs_wide
 from secagg.encode.tensors import Floats
 from secagg.errors import ConfigError
@@ -38,7 +38,10 @@ _CUT_FAILURE = -20.0
 _BOUND_FAILURE = -40.0
 _NEAR = 2.0**-10
 """Norms are measured, and values scaled and rotated, with a smaller relative error than this."""
-_LEAST = 8
+_SPAN = 1 << 17
+"""Values that are encoded at a time where no rotation says otherwise: their buffers fit a second-level cache of 2 MiB, and threads do not
+hand the interpreter's lock to each other all the time."""
+_LEAST = 4
 """Spans that are worth a thread of their own."""
 
 
@@ -102,7 +105,7 @@ class Quantiser:
         self.rotation = Rotation(self.size, rd) if encoding.rotation else None
         self.ranges = ranges_of(encoding, self.size, self.clips)
         self.wide = needs_wide(encoding.levels * encoding.max_weight)
-        spans = self.rotation.spans if self.rotation else [(start, min(start + BLOCK, self.size)) for start in range(0, self.size, BLOCK)]
+        spans = self.rotation.spans if self.rotation else [(start, min(start + _SPAN, self.size)) for start in range(0, self.size, _SPAN)]
         self.spans: tuple[tuple[int, int], ...] = (*spans[:-1], (spans[-1][0], self.words))
         self._idle: list[Scratch] = []
 
