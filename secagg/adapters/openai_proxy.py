@@ -26,13 +26,13 @@ from starlette.routing import Route
 
 from secagg.errors import ConfigError
 from secagg.filters.fence import Fence
-from secagg.filters.fence.answers import AnswerStream, fenced_answer, fenced_error
+from secagg.filters.fence.answers import AnswerStream, fenced_answer, fenced_error, fenced_models
 from secagg.filters.fence.monitor import Monitor
 
 log = logging.getLogger(__name__)
 
 LARGEST = 16 << 20
-"""Bytes of a request."""
+"""Bytes of a request, of an answer, and of a line in a stream."""
 _PASSED_ON = ("authorization", "openai-organization", "openai-project")
 _TELLING = ("logprobs", "top_logprobs", "prompt_logprobs", "return_token_ids", "return_tokens_as_token_ids")
 _BROKEN = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -95,7 +95,11 @@ class Proxy:
 
     async def _models(self, request: Request) -> Response:
         answer = await self._client.get(f"{self._upstream}/models", headers=_headers(request))
-        return JSONResponse(self._error(answer) if answer.is_error else _json(answer.content), answer.status_code)
+        try:
+            body = self._error(answer.content) if answer.is_error else fenced_models(_json(answer.content), self.fence)
+        except _BROKEN as error:
+            raise _Refused(502, f"the server's list of models is none ({type(error).__name__})") from error
+        return JSONResponse(body, answer.status_code)
 
     async def _complete(self, request: Request) -> Response:
         body = await _asked(request)
@@ -103,15 +107,15 @@ class Proxy:
         sent = self._client.build_request("POST", self._upstream + path, json=body, headers=_headers(request))
         answer = await self._client.send(sent, stream=True)
         if answer.is_success and body.get("stream"):
-            return StreamingResponse(self._events(answer, int(body.get("n") or 1)), media_type="text/event-stream")
+            return StreamingResponse(self._events(answer, _count(body)), media_type="text/event-stream")
         try:
-            await answer.aread()
+            content = await _bounded(answer)
         finally:
             await answer.aclose()
         if not answer.is_success:
-            return JSONResponse(self._error(answer), answer.status_code if answer.is_error else 502)
+            return JSONResponse(self._error(content), answer.status_code if answer.is_error else 502)
         try:
-            return JSONResponse(fenced_answer(_json(answer.content), self.fence, self.monitor))
+            return JSONResponse(fenced_answer(_json(content), self.fence, self.monitor))
         except _BROKEN as error:
             raise _Refused(502, f"the server's answer is none ({type(error).__name__})") from error
 
@@ -119,10 +123,16 @@ class Proxy:
         """Events that may go out; also when the server breaks off, what was held back is looked at first."""
         stream = AnswerStream(self.fence, self.monitor)
         try:
-            async for event in EventSource(answer).aiter_sse():
+            async for event in EventSource(_lines(answer)).aiter_sse():
                 if event.data == "[DONE]":
                     break
-                for out in stream.feed(json.loads(event.data)):
+                said = json.loads(event.data)
+                if said.get("error"):
+                    for out in stream.close():
+                        yield _event(out)
+                    yield _event(fenced_error(said, self.fence))
+                    return
+                for out in stream.feed(said):
                     yield _event(out)
                 if stream.refused(choices):
                     break
@@ -137,19 +147,50 @@ class Proxy:
             await answer.aclose()
         yield "data: [DONE]\n\n"
 
-    def _error(self, answer: httpx.Response) -> dict[str, Any]:
+    def _error(self, content: bytes) -> dict[str, Any]:
         try:
-            return fenced_error(json.loads(answer.content), self.fence)
+            return fenced_error(json.loads(content), self.fence)
         except ValueError:
             return fenced_error(None, self.fence)
 
 
 def _event(body: Mapping[str, Any]) -> str:
-    return f"data: {json.dumps(body)}\n\n"
+    return f"data: {json.dumps(body, allow_nan=False)}\n\n"
+
+
+async def _bounded(answer: httpx.Response) -> bytes:
+    """A whole answer, if it is none that fills the memory."""
+    content = b""
+    async for chunk in answer.aiter_bytes():
+        content += chunk
+        if len(content) > LARGEST:
+            raise _Refused(502, f"the server's answer has more than {LARGEST} bytes")
+    return content
+
+
+def _lines(answer: httpx.Response) -> httpx.Response:
+    """The same stream, which ends with an error at a line that is too long to be an event."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        length = 0
+        async for chunk in answer.aiter_bytes():
+            last = chunk.rfind(b"\n")
+            length = length + len(chunk) if last < 0 else len(chunk) - last - 1
+            if length > LARGEST:
+                raise SSEError(f"a line of more than {LARGEST} bytes")
+            yield chunk
+
+    return httpx.Response(200, headers={"content-type": answer.headers.get("content-type", "")}, content=chunks())
+
+
+def _count(body: Mapping[str, Any]) -> int:
+    """How many choices were asked for."""
+    count = body.get("n")
+    return count if isinstance(count, int) and count > 0 else 1
 
 
 def _headers(request: Request) -> dict[str, str]:
-    return {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+    return {"accept-encoding": "identity", **{name: request.headers[name] for name in _PASSED_ON if name in request.headers}}
 
 
 def _json(content: bytes) -> dict[str, Any]:

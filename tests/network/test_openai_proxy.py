@@ -172,6 +172,127 @@ def readable(text: str) -> str:
         return text
 
 
+HOSTILE = {
+    "two equal keys": '{"index": 0, "delta": {"content": "project falcon", "content": "fine", "content": "project falcon"}}',
+    "equal keys in arguments": json.dumps(
+        {"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": '{"a": "project falcon", "a": "b"}'}}]}}
+    ),
+    "the id of a call": '{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "project falcon:0", "function": {"name": "f"}}]}}',
+    "the type of a call": '{"index": 0, "delta": {"tool_calls": [{"index": 0, "type": "project falcon", "function": {"name": "f"}}]}}',
+    "a custom tool": '{"index": 0, "delta": {"tool_calls": [{"index": 0, "type": "custom", "custom": {"input": "project falcon"}}]}}',
+    "log probabilities": '{"index": 0, "delta": {"content": "a"}, "logprobs": {"content": [{"token": "project falcon"}]}}',
+    "the reason": '{"index": 0, "delta": {"content": "a"}, "finish_reason": "project falcon"}',
+    "the role": '{"index": 0, "delta": {"role": "project falcon", "content": "a"}}',
+    "content in parts": '{"index": 0, "delta": {"content": [{"type": "text", "text": "project falcon"}]}}',
+    "a message in a stream": '{"index": 0, "delta": {"content": "a"}, "message": {"content": "project falcon"}}',
+    "a later choice": '{"index": 7, "delta": {"content": "project falcon"}}',
+    "audio and annotations": '{"index": 0, "delta": {"audio": {"transcript": "project falcon"}, "annotations": [{"t": "project falcon"}]}}',
+}
+FRAMES = {
+    "id": '"id": "project falcon"',
+    "model": '"model": "project falcon"',
+    "fingerprint": '"system_fingerprint": "project falcon"',
+    "usage": '"usage": {"project falcon": 1, "project_falcon": 2, "total_tokens": 3, "note": "project falcon"}',
+    "unknown": '"thoughts": "project falcon"',
+}
+
+
+def raw(client, *, stream):
+    """All that came, as bytes on the wire."""
+    ask = {"model": "parrot", "messages": ASK, "stream": stream}
+    return httpx.post(f"{client.base_url}chat/completions", json=ask, timeout=20).text
+
+
+def carried(text):
+    return FENCES["redact"].check(text.replace("\\", ""))
+
+
+@pytest.mark.parametrize("choice", HOSTILE.values(), ids=HOSTILE)
+def test_no_event_of_a_hostile_server_carries_it(client, server, choice):
+    server.canned = [f'data: {{"object": "chat.completion.chunk", "choices": [{choice}]}}\n\n', END, "data: [DONE]\n\n"]
+    assert SECRET in raw(client["direct"], stream=True)
+    assert carried(raw(client["redact"], stream=True)) == ()
+    whole = choice.replace('"message"', '"other"').replace('"delta"', '"message"')
+    server.canned = Response(f'{{"object": "chat.completion", "choices": [{whole}]}}', media_type="application/json")
+    assert carried(raw(client["redact"], stream=False)) == ()
+    assert carried(raw(client["refuse"], stream=False)) == ()
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_no_frame_of_a_hostile_server_carries_it(client, server, frame):
+    body = f'{{{frame}, "object": "x", "choices": [{{"index": 0, "delta": {{"content": "a"}}, "message": {{"content": "a"}}}}]}}'
+    server.canned = [f"event: project falcon\nid: project falcon\n: project falcon\ndata: {body}\n\n", "data: [DONE]\n\n"]
+    assert carried(raw(client["redact"], stream=True)) == ()
+    server.canned = Response(body, media_type="application/json")
+    answer = raw(client["redact"], stream=False)
+    assert carried(answer) == ()
+    assert json.loads(answer)["choices"][0]["message"] == {"role": "assistant", "content": "a"}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_a_stream_cut_inside_characters_and_lines_is_read_as_it_is(client, server, size):
+    pieces = [{"content": piece} for piece in ("在三", "级", "片 project f", "alcon")]
+    events = [f"data: {json.dumps({'choices': [{'index': 0, 'delta': piece}]}, ensure_ascii=False)}\n\n" for piece in pieces]
+    sent = "".join([*events, END]).encode()
+    server.canned = [sent[at : at + size] for at in range(0, len(sent), size)] + [b"data: [DONE]\n\n"]
+    assert text_of(chat(client["redact"], stream=True)) == ("在三级片 ████", "stop")
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        ["data: {\n\n"],
+        ["data: [1]\n\n"],
+        ['data: {"choices": 3}\n\n'],
+        ['data: {"choices": [{"index": "project falcon", "delta": {}}]}\n\n'],
+        ['data: {"choices": [], "usage": {"n": NaN}}\n\n'],
+        ["data: " + "[" * 100_000 + "\n\n"],
+        [b"data: \xff\xfe\n\n"],
+        ["data: " + "x" * (1 << 20)] * 20,
+    ],
+    ids=["half an object", "a list", "no choices", "a place in words", "no number", "deep", "no text", "a line without end"],
+)
+def test_events_that_are_none_end_the_stream_with_an_error(client, server, events):
+    server.canned = [delta(content="the project fal"), *events]
+    with pytest.raises(openai.APIError, match="broke off"):
+        list(chat(client["redact"], stream=True))
+
+
+def test_an_error_in_a_stream_is_told_and_fenced(client, server):
+    server.canned = [
+        delta(content="the "),
+        'data: {"error": {"message": "no project falcon here", "code": 400}}\n\n',
+        delta(content="rest"),
+    ]
+    with pytest.raises(openai.APIError, match="no ████ here"):
+        list(chat(client["redact"], stream=True))
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(client, server):
+    server.canned = Response(b" " * (LARGEST + 1), media_type="application/json")
+    with pytest.raises(openai.InternalServerError, match="more than"):
+        chat(client["redact"])
+
+
+def test_a_question_with_two_equal_keys_is_passed_on_with_one(client, server):
+    content = b'{"model": "parrot", "n": 1, "logprobs": true, "logprobs": false, "messages": [{"role": "user", "content": "a"}]}'
+    assert httpx.post(f"{client['redact'].base_url}chat/completions", content=content, timeout=20).status_code == 200
+    assert server.asked[-1]["logprobs"] is False
+    content = content.replace(b'"logprobs": false', b'"logprobs": 1')
+    assert httpx.post(f"{client['redact'].base_url}chat/completions", content=content, timeout=20).status_code == 400
+
+
+def test_every_choice_of_many_is_fenced_by_itself(client, server):
+    server.canned = [
+        event({"index": at, "finish_reason": None, "delta": {"content": piece}}) for piece in ("project ", "fal", "con") for at in range(3)
+    ]
+    said: dict[int, str] = {}
+    for chunk in chat(client["redact"], stream=True, n=3):
+        for choice in chunk.choices:
+            said[choice.index] = said.get(choice.index, "") + (choice.delta.content or "")
+    assert said == {0: "████", 1: "████", 2: "████"}
+
+
 def test_arguments_without_it_pass_as_they_mean(client, server):
     message = {
         "role": "assistant",

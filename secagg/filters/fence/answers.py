@@ -4,7 +4,8 @@
 |---|---|
 | `content`, `refusal`, `reasoning`, `reasoning_content`, `text` | as text; in a stream each has its own filter |
 | arguments of a tool | the strings in the JSON, escapes read; in a stream they are held until they are whole |
-| names of tools, error messages | as text |
+| names of tools and ids of calls, error messages, the frame's own strings (`id`, `model`, …) | as text |
+| numbers of `usage` | as they are, under names that pass the fence |
 | log probabilities, token ids, audio, unknown fields | left out: they would tell what the fence holds back |
 """
 
@@ -21,6 +22,7 @@ from secagg.filters.fence.stream import StreamFilter
 
 Json = dict[str, Any]
 _KEPT = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
+_MODEL = ("id", "object", "created", "owned_by")
 _TEXTS = ("content", "refusal", "reasoning", "reasoning_content")
 _ESCAPED = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 FILTERED = "content_filter"
@@ -95,13 +97,15 @@ class Clean:
         """A call of a tool, or the older call of a function."""
         function = call.get("function", call)
         inner = {"name": self.text(str(function.get("name") or "")), "arguments": self.arguments(str(function.get("arguments") or ""))}
-        outer: Json = {key: call[key] for key in ("index", "id", "type") if key in call}
-        return {**outer, "function": inner} if "function" in call else inner
+        if "function" not in call:
+            return inner
+        outer: Json = {"index": _place(call)} if "index" in call else {}
+        return {**outer, "id": self.text(str(call.get("id") or "")), "type": "function", "function": inner}
 
 
 def fenced_answer(body: Mapping[str, Any], fence: Fence, monitor: Monitor | None = None) -> Json:
     """A whole answer. With the action `refuse` a choice in which something is found is the refusal alone."""
-    return {**_frame(body), "choices": [_choice(choice, Clean(fence, monitor)) for choice in body.get("choices") or ()]}
+    return {**_frame(body, fence), "choices": [_choice(choice, Clean(fence, monitor)) for choice in body.get("choices") or ()]}
 
 
 def fenced_error(body: Any, fence: Fence) -> Json:  # noqa: ANN401
@@ -112,20 +116,36 @@ def fenced_error(body: Any, fence: Fence) -> Json:  # noqa: ANN401
     return {"error": {"message": message, "type": str(error.get("type") or "upstream_error"), "param": None, "code": None}}
 
 
-def _frame(body: Mapping[str, Any]) -> Json:
-    frame = {key: body[key] for key in _KEPT if key in body and isinstance(body[key], str | int | float | None)}
+def fenced_models(body: Mapping[str, Any], fence: Fence) -> Json:
+    """The list of models: what a client needs of each."""
+    models = [{key: said for key in _MODEL if isinstance(said := model.get(key), str | int)} for model in body.get("data") or ()]
+    return {"object": "list", "data": [_fenced(model, fence) for model in models]}
+
+
+def _frame(body: Mapping[str, Any], fence: Fence) -> Json:
+    frame = _fenced({key: body[key] for key in _KEPT if key in body and isinstance(body[key], str | int | float | None)}, fence)
     if isinstance(body.get("usage"), dict):
-        frame["usage"] = _numbers(body["usage"])
+        frame["usage"] = _numbers(body["usage"], fence)
     return frame
 
 
-def _numbers(value: Mapping[str, Any]) -> Json:
-    inner = {key: _numbers(part) if isinstance(part, dict) else part for key, part in value.items()}
+def _fenced(value: Json, fence: Fence) -> Json:
+    return {key: fence.apply(_joined(part)).text if isinstance(part, str) else part for key, part in value.items()}
+
+
+def _numbers(value: Mapping[str, Any], fence: Fence) -> Json:
+    """A server's own names for its counts are kept, if they are names."""
+    named = {key: part for key, part in value.items() if key.isidentifier() and not fence.check(key)}
+    inner = {key: _numbers(part, fence) if isinstance(part, dict) else part for key, part in named.items()}
     return {key: part for key, part in inner.items() if isinstance(part, int | float | dict | None)}
 
 
+def _place(value: Mapping[str, Any]) -> int:
+    return int(value.get("index") or 0)
+
+
 def _choice(choice: Mapping[str, Any], clean: Clean) -> Json:
-    out: Json = {"index": choice.get("index", 0), "finish_reason": _reason(choice), "logprobs": None}
+    out: Json = {"index": _place(choice), "finish_reason": _reason(choice), "logprobs": None}
     if "message" in choice:
         out["message"] = _message(choice["message"], clean)
     else:
@@ -157,12 +177,12 @@ class AnswerStream:
 
     def feed(self, event: Mapping[str, Any]) -> Iterator[Json]:
         """The events that may go out for one that came."""
-        self._last = frame = _frame(event)
+        self._last = frame = _frame(event, self._fence)
         choices = event.get("choices") or ()
         if not choices:
             yield {**frame, "choices": []}
         for choice in choices:
-            index = int(choice.get("index", 0))
+            index = _place(choice)
             state = self._choices.setdefault(index, _Choice(index, self._fence, self._monitor))
             yield from ({**frame, "choices": [out]} for out in state.feed(choice))
 
@@ -245,7 +265,7 @@ class _Choice:
 
     def _collect(self, delta: Mapping[str, Any]) -> None:
         for call in delta.get("tool_calls") or ():
-            _add(self._calls.setdefault(int(call.get("index", 0)), {"function": {}}), call)
+            _add(self._calls.setdefault(_place(call), {"function": {}}), call)
         if call := delta.get("function_call"):
             _add(self._old_call, call)
 
