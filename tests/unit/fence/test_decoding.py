@@ -126,6 +126,28 @@ def test_the_end_is_allowed_in_every_state():
         assert EOS not in fence.forbidden(state)
 
 
+def test_every_state_that_can_be_reached_has_a_next_token_and_can_end():
+    """All states of a small fence, found by taking every allowed token from every state."""
+    vocabulary = Vocabulary((b"a", b"b", b" ", b"ab", "三".encode()[:1], "三".encode()[1:], b"\xba", b"1", b"bab", None))
+    rules = (Phrases("robust", ("aba", "三"), "robust"), Phrases("auto", ("abb", "babbab")), Phrases("words", ("b a",), "word"))
+    fence = DecodingFence(Fence(*rules), vocabulary, eos=9)
+    seen, todo = {fence.start}, [fence.start]
+    ends: set[State] = set()
+    while todo:
+        state = todo.pop()
+        allowed = set(range(10)) - fence.forbidden(state)
+        assert 9 in allowed
+        if allowed == {9}:
+            ends.add(state)
+        for token in allowed - {9}:
+            following = fence.advance(state, token)
+            if following not in seen:
+                seen.add(following)
+                todo.append(following)
+    assert len(seen) > 20
+    assert all(state.pending for state in ends), "only an unfinished character that would complete a phrase leaves nothing but the end"
+
+
 @pytest.mark.parametrize("eos", [(), 10_000, -1])
 def test_a_vocabulary_without_an_end_is_refused(eos):
     with pytest.raises(ConfigError):
