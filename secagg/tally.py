@@ -17,6 +17,7 @@ from secagg.crypto.many import combine
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.stream import PLAIN, open_stream
 from secagg.crypto.tagged import check_stream
+from secagg.errors import LocalProtocolError
 from secagg.math.ring import Ring, Words
 from secagg.payload import Payload, chunk_count
 from secagg.threads import spread
@@ -44,11 +45,33 @@ class Opening:
         return check_stream(self.key, payload, indices=indices)
 
 
+class Kept:
+    """A vector that stays in this process, on its way from one party of the process to another: there is nobody to seal it against.
+
+    It has the size that it would have sealed. It has no bytes: whoever tries to send it on gets a LocalProtocolError.
+    """
+
+    __slots__ = ("size", "words")
+
+    def __init__(self, words: Words, size: int) -> None:
+        self.words, self.size = words, size
+
+    def chunk(self, index: int) -> memoryview:
+        raise LocalProtocolError(f"chunk {index} of a vector that stays in its process: it is never sent")
+
+    def __repr__(self) -> str:
+        return f"Kept({len(self.words)} words)"
+
+
 class RunningSum(Protocol):
     """What a server does with its sum."""
 
     @property
     def ring(self) -> Ring: ...
+
+    @property
+    def beside(self) -> bool:
+        """Whether this process is also the one that its sum goes to."""
 
     @property
     def words(self) -> Words:
@@ -71,12 +94,21 @@ class Tally:
 
     ring: Ring
     words: Words
+    beside: bool = False
 
     @classmethod
     def zero(cls, ring: Ring, length: int) -> Tally:
         return cls(ring, np.zeros(length, ring.dtype))
 
+    @classmethod
+    def at_home(cls, ring: Ring, length: int) -> Tally:
+        """For a server whose sum goes to a party of the same process."""
+        return cls(ring, np.zeros(length, ring.dtype), beside=True)
+
     def add(self, opening: Opening, payload: Payload, sign: int = 1) -> None:
+        if isinstance(payload, Kept):
+            (self.ring.add_into if sign > 0 else self.ring.sub_into)(self.words, payload.words)
+            return
         self.add_chunks(opening, payload, range(chunk_count(payload.size)), sign)
 
     def add_chunks(self, opening: Opening, payload: Payload, chunks: range, sign: int) -> None:

@@ -22,7 +22,7 @@ from secagg.payload import Payload
 from secagg.receipt import sign_agreement, verify_agreement
 from secagg.roles import Message, Outgoing, Vector
 from secagg.round import Round
-from secagg.tally import RunningSum, Tallies, Tally
+from secagg.tally import Kept, RunningSum, Tallies, Tally
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .client import ACCEPTED, PART, seal_context
@@ -31,6 +31,8 @@ from .params import Params
 from .split import SEED, mask, opening_of, part_hash, root_hash, roots_hash, seal_masked
 
 SHARE = "additive/share"
+UNSEALED = bytes(32)
+"""The commitment to a share that does not leave the process: there are no tags."""
 _TOGETHER = 8
 """Seeds that are expanded in one pass over the tally."""
 
@@ -296,8 +298,11 @@ def share(state: Agreeing, *, seat: Seat, ledger: Ledger, entropy: Entropy) -> t
     if state.ahead is not None:
         key, committed = state.ahead.key, state.ahead.commitment
     else:
-        key = Secret(entropy(SEED))
-        payload, committed = seal_masked(noisy(state.tally, seat, entropy), [], state.tally.ring, key, context)
+        key, words = Secret(entropy(SEED)), noisy(state.tally, seat, entropy)
+        if state.tally.beside:
+            payload, committed = Kept(words, seat.params.payload_size), UNSEALED
+        else:
+            payload, committed = seal_masked(words, [], state.tally.ring, key, context)
     sealed = seat.me.roster.member(to).sealing.seal(key, purpose=SHARE, context=context)
     return Done(), [Outgoing(to, Share(state.roots, sealed, committed, payload))]
 

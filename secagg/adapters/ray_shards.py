@@ -217,7 +217,7 @@ class ShardedTally:
         step = words_in_a_chunk(ring)
         count = -(-length // step)
         edges = [count * index // min(shards, count) for index in range(min(shards, count) + 1)]
-        self.ring, self.length = ring, length
+        self.ring, self.length, self.beside = ring, length, False
         self.ranges = [
             Range(ring, range(low, high), min(high * step, length) - low * step, patience, make) for low, high in pairwise(edges)
         ]

@@ -91,7 +91,8 @@ def serve(
     tallies = engine_of(engine).tallies if engine is not None else Tally.zero
     coordinator = Coordinator(identity, plan, policy=chosen, ledger=kept, entropy=os.urandom, tallies=tallies)
     spoken = {plan.PROTOCOL: type(plan)}
-    attendants = [_attendant(one, spoken, chosen, state, tallies) for one in aggregators]
+    beside = tallies if engine is not None else Tally.at_home
+    attendants = [_attendant(one, spoken, chosen, state, beside) for one in aggregators]
     _raise_file_limit(len(identity.roster.members))
     server = Server(made, coordinator, record, dict(model), attempts)
     driver.call(server.listen(address, attendants, load_tls(identity), home, bounds))

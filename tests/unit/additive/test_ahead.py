@@ -14,14 +14,16 @@ from protocols.additive.messages import Agreed, Ahead, Report, Share
 from protocols.additive.params import Params
 from protocols.additive.split import opening_of, roots_hash
 from secagg.crypto.seal import CannotOpen
+from secagg.endpoint import Endpoint
 from secagg.envelope import Packet
-from secagg.errors import InvalidMessage, UnexpectedMessage
+from secagg.errors import InvalidMessage, LocalProtocolError, UnexpectedMessage
+from secagg.ledger import Ledger
 from secagg.payload import Blob, Payload, join
 from secagg.policy import Policy
 from secagg.receipt import sign_agreement
 from secagg.roles import Message, Outgoing, Sum, Vector
 from secagg.round import Round, open_round, sign_round
-from secagg.tally import Tally
+from secagg.tally import Kept, Tally
 from secagg.testing.conformance import body_of
 from secagg.testing.consortium import Consortium, consortium
 from secagg.testing.entropy import InsecureEntropy
@@ -199,3 +201,24 @@ def test_a_vector_sent_ahead_by_a_client_or_in_another_size_is_refused(parties: 
     ]:
         with pytest.raises(InvalidMessage, match="AD-C4"):
             role.receive(who, message)
+
+
+# --- a share that stays in its process
+
+
+def test_a_leader_beside_the_collector_hands_its_share_over_unsealed_and_nobody_can_send_it_on(parties: Consortium) -> None:
+    everybody = (parties.coordinator, *parties.aggregators, *parties.clients)
+    table = Table.lay(PLAN, parties.roster, everybody, terms(values=VALUES))
+    leader = parties.aggregators[0]
+    role = PLAN.role(table.opened, leader, policy=Policy(), ledger=Ledger(), entropy=InsecureEntropy("beside"), tallies=Tally.at_home)
+    table.endpoints[leader.party] = Endpoint(role, table.opened, leader, PLAN.CODEC)
+    vectors: dict[PartyId, Vector] = {me.party: np.full(VALUES + 2, 10**place, np.uint32) for place, me in enumerate(parties.clients)}
+    total = table.play(vectors)
+    assert isinstance(total, Sum)
+    assert np.array_equal(total.vector, sum(vectors.values()))
+    (packet,) = heard(table, Share, leader.party)
+    assert isinstance(packet.payload, Kept)
+    assert packet.payload.size == Params.of(table.opened).payload_size
+    assert repr(packet.payload) == f"Kept({VALUES + 2} words)"
+    with pytest.raises(LocalProtocolError, match="never sent"):
+        join(packet.payload)
