@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from protocols import additive, ckks, pairwise
+from protocols.ckks import threshold
 from secagg.adapters.bag import open_bag, pack_bag
 from secagg.adapters.party import Party, Train
 from secagg.adapters.relay import Relay
@@ -25,6 +26,7 @@ PLANS: dict[str, Plan] = {
     "additive": additive.Plan(clients=5, aggregators=2, clip=4.0, max_weight=512),
     "pairwise": pairwise.Plan(clients=5, clip=4.0, max_weight=512),
     "ckks": ckks.Plan(clients=5, clip=4.0, max_weight=512),
+    "ckks-threshold": threshold.Plan(clients=5, keyholders=2, clip=4.0, max_weight=512),
 }
 WEIGHTS = {f"client-{index}": 32 * (index + 1) for index in range(5)}
 
@@ -33,7 +35,8 @@ class World:
     def __init__(self, protocol: str, *, gone: Mapping[str, int] | None = None) -> None:
         self.plan = PLANS[protocol]
         aggregators = getattr(self.plan, "aggregators", 0)
-        self.parties = consortium(5, aggregators, keyholders=protocol == "ckks", now=time.time(), entropy=os.urandom)
+        keyholders = getattr(self.plan, "keyholders", int(protocol == "ckks"))
+        self.parties = consortium(5, aggregators, keyholders=keyholders, now=time.time(), entropy=os.urandom)
         beside = self.parties.aggregators[:1]
         nodes: dict[str, Identity] = {
             one.party: one for one in (*self.parties.clients, *self.parties.aggregators[1:], *self.parties.keyholders)
