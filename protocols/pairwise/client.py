@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from secagg.crypto.agree import AgreementKey, LowOrderPoint
 from secagg.crypto.derive import digest, frame
 from secagg.crypto.expand import Stream
-from secagg.crypto.pairs import Agreeing
-from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError, PeerError, UnexpectedMessage
+from secagg.errors import ConfigError, LocalProtocolError, PeerError, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.roles import Message, Outgoing, Source, Sum, Vector, whole
@@ -30,7 +28,7 @@ from .keys import (
     open_inbox,
     share_keys,
 )
-from .mask import SEED, mask_seed, pair_info, pair_sign, self_mask, tag_masked
+from .mask import SEED, pair_sign, self_mask, tag_masked
 from .messages import Adverts, Agreement, Inbox, Masked, Survivors
 from .params import Params
 from .reveal import Confirmed, Done, Uploaded, confirm, reveal
@@ -69,27 +67,14 @@ def upload(state: Keyed, vector: Vector, version: int, *, seat: Seat, entropy: E
     sealed = seat.me.roster.member(params.server).sealing.seal(key, purpose=UPLOAD, context=context)
     message = Masked(version, sealed, committed, payload)
     signed = upload_digest(message, seat.ctx, session.sid, seat.me.party)
-    return Uploaded(session, state.held, key, signed), [Outgoing(params.server, message)]
+    return Uploaded(session, state.held, state.vouchers, key, signed), [Outgoing(params.server, message)]
 
 
 def masks_of(state: Keyed, *, seat: Seat) -> list[Mask]:
     """The self-mask, and one mask per peer whose box has come."""
     name, sid = seat.me.party, state.session.sid
     masks: list[Mask] = [(self_mask(state.seeds.self_mask, sid, name), 1)]
-    agreeing = Agreeing(AgreementKey(mask_seed(state.seeds.key, seat.ctx, name)))
-    for place, public in state.masks.items():
-        peer = seat.params.clients[place]
-        masks.append((pair_mask(agreeing, public, sid, name, peer), pair_sign(seat.place, place)))
-    return masks
-
-
-def pair_mask(agreeing: Agreeing, public: bytes, sid: bytes, one: PartyId, other: PartyId) -> Stream:
-    """PRG(K_uv), the same from both ends. Raises InvalidMessage."""
-    try:
-        (key,) = agreeing.keys(public, salt=sid, label="pairwise/pair-mask", infos=(pair_info(one, other),))
-    except LowOrderPoint as refused:
-        raise InvalidMessage("PW-C7", f"the mask key of {other} is of low order", culprits=[other]) from refused
-    return Stream(key)
+    return masks + [(Stream(key), pair_sign(seat.place, place)) for place, key in state.masks.items()]
 
 
 def upload_context(ctx: Context, sid: bytes, client: PartyId) -> bytes:

@@ -22,7 +22,7 @@ from .keys import Session, inbox_for
 from .mask import SEED, opening_of
 from .messages import Advert, Adverts, Complaint, Masked, Shares
 from .params import Params
-from .records import Record, bitmap, session_id
+from .records import Record, bitmap, session_id, verify_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def take_advert(state: Advertising, message: Advert, place: int, *, desk: Desk) 
     """Keep one client's keys."""
     name, record = desk.params.clients[place], Record(message.record)
     # > An advert is signed by its sender for this round (PW-S1).
-    record.verify(desk.opened.roster, name, desk.ctx, check="PW-S1")
+    verify_records({place: record}, desk.params, desk.opened.roster, desk.ctx, check="PW-S1")
     keys = (record.channel, record.mask)
     # > No advert has a key that was advertised before, the same key twice, or one of low order: its whole circle would abort (PW-S12).
     if keys[0] == keys[1] or any(key in state.keys for key in keys) or any(low_order(key) for key in keys):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from secagg.crypto.agree import AgreementKey, LowOrderPoint
 from secagg.crypto.derive import frame
-from secagg.crypto.pairs import Agreeing, cut, join, open_box, seal_box
+from secagg.crypto.pairs import Agreeing, join, open_box, part, seal_box
 from secagg.crypto.seal import CannotOpen
 from secagg.errors import InvalidMessage
 from secagg.identity import Identity
@@ -16,10 +16,14 @@ from secagg.roles import Outgoing
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .graph import Graph
-from .mask import SEED, commit_self_mask, mask_seed
+from .mask import PAIR_KEY, SEED, commit_self_mask, mask_seed, pair_keys, tells
 from .messages import Advert, Adverts, Complaint, Inbox, Shares
 from .params import Params
-from .records import NONCE, Record, bitmap, places, session_id
+from .records import NONCE, Record, bitmap, places, session_id, verify_records
+
+_KEY = 32
+_UNTOLD = Secret(bytes(PAIR_KEY))
+"""Instead of a pair's key, in the box for a client that works it out itself: all boxes are alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,20 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Voucher:
+    """The two keys with another client, each for one tag: what this client vouches with, and what the other does."""
+
+    own: Secret
+    other: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
-    """Another member of the circle: the key that opens its box, and its public mask key."""
+    """Another member of the circle: the key that opens its box, and the key of the pair's mask where this client has worked it out."""
 
     opening: Secret
-    mask: bytes
+    mask: Secret | None
+    voucher: Voucher
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +110,9 @@ class Keyed:
 
     session: Session
     seeds: Seeds
-    masks: Mapping[int, bytes]
+    masks: Mapping[int, Secret]
     held: Mapping[int, Pair]
+    vouchers: Mapping[int, Voucher]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +142,15 @@ def share_keys(state: Advertised, message: Adverts, *, seat: Seat, entropy: Entr
     indices = [place + 1 for place in circle]
     keys = shamir.share(state.seeds.key, seat.params.threshold, indices, entropy)
     selves = shamir.share(state.seeds.self_mask, seat.params.threshold, indices, entropy)
-    agreeing, peers, boxes = Agreeing(AgreementKey(state.channel)), dict[int, Peer](), list[bytes]()
-    for place, record in records.items():
+    peers, boxes = dict[int, Peer](), list[bytes]()
+    channels = _channels(Agreeing(AgreementKey(state.channel)), records, session.sid, seat=seat)
+    told = _told(state.seeds, records, session.sid, seat=seat)
+    for place, (outward, inward) in zip(records, channels, strict=True):
         name = seat.params.clients[place]
-        outward, inward = _channel(agreeing, record, seat.me.party, name, session.sid)
-        plain = join((keys[place + 1], selves[place + 1]))
-        boxes.append(seal_box(outward, plain, context=_box_context(seat.ctx, session.sid, seat.me.party, name)))
-        peers[place] = Peer(inward, record.mask)
+        (sealing, vouching), (opening, vouched) = part(outward, _KEY, _KEY), part(inward, _KEY, _KEY)
+        plain = join((keys[place + 1], selves[place + 1], told.get(place, _UNTOLD)))
+        boxes.append(seal_box(sealing, plain, context=_box_context(seat.ctx, session.sid, seat.me.party, name)))
+        peers[place] = Peer(opening, told.get(place), Voucher(vouching, vouched))
     own = Pair(keys[seat.place + 1], selves[seat.place + 1])
     return Shared(session, state.seeds, own, peers), [Outgoing(seat.params.server, Shares(tuple(boxes)))]
 
@@ -172,9 +188,8 @@ def check_records(state: Advertised, message: Adverts, circle: Sequence[int], se
     # > This client's own advert is in the list, unchanged (PW-C4).
     if own.raw != state.record:
         raise InvalidMessage("PW-C4", "the list holds another advert than this client sent", culprits=blame)
-    for place, record in records.items():
-        # > Every member of the circle has signed its advert for this round (PW-C5).
-        record.verify(seat.me.roster, params.clients[place], seat.ctx, check="PW-C5")
+    # > Every member of the circle has signed its advert for this round (PW-C5).
+    verify_records(records, params, seat.me.roster, seat.ctx, check="PW-C5")
     keys = [key for record in (own, *records.values()) for key in (record.channel, record.mask)]
     # > No key stands twice in a circle (PW-C6).
     if len(set(keys)) != len(keys):
@@ -184,8 +199,9 @@ def check_records(state: Advertised, message: Adverts, circle: Sequence[int], se
 
 def open_inbox(state: Shared, message: Inbox, *, seat: Seat) -> tuple[Keyed | Failed, list[Outgoing]]:
     """Open every box: from now on this client holds shares of its circle. [BIK+17, Fig. 4, Round 2, first half]"""
-    params, others = seat.params, tuple(state.peers)
-    found = tuple(others[index] for index in places(message.present, len(others), check="PW-C8", culprit=params.server))
+    params, others = seat.params, state.peers
+    members = tuple(others)
+    found = tuple(members[index] for index in places(message.present, len(members), check="PW-C8", culprit=params.server))
     holders = (*found, seat.place)
     least = params.enough(holders, params.threshold) if state.session.graph.complete else len(holders) >= params.threshold
     # > At least t of the circle have shared, on the complete graph of at least F organisations, and a box has come from each (PW-C8).
@@ -193,30 +209,42 @@ def open_inbox(state: Shared, message: Inbox, *, seat: Seat) -> tuple[Keyed | Fa
         raise InvalidMessage(
             "PW-C8", f"{len(message.boxes)} boxes of {len(found)} clients; {params.threshold} needed", culprits=[params.server]
         )
-    held = {seat.place: state.own}
+    held, masks = {seat.place: state.own}, dict[int, Secret]()
     for place, box in zip(found, message.boxes, strict=True):
         name = params.clients[place]
         context = _box_context(seat.ctx, state.session.sid, name, seat.me.party)
         try:
-            key, self_mask = cut(open_box(state.peers[place].opening, box, context=context), shamir.SHARE)
+            key, self_mask, told = part(open_box(others[place].opening, box, context=context), shamir.SHARE, shamir.SHARE, PAIR_KEY)
         except CannotOpen:
             # > A box that does not open ends the round for this client, which says whose it was.
             return Failed(), [Outgoing(params.server, Complaint(name))]
         held[place] = Pair(key, self_mask)
-    masks = {place: state.peers[place].mask for place in found}
-    return Keyed(state.session, state.seeds, masks, dict(sorted(held.items()))), []
+        masks[place] = told if (own := others[place].mask) is None else own
+    vouchers = {place: others[place].voucher for place in found}
+    return Keyed(state.session, state.seeds, masks, dict(sorted(held.items())), vouchers), []
 
 
-def _channel(agreeing: Agreeing, record: Record, me: PartyId, peer: PartyId, sid: bytes) -> tuple[Secret, Secret]:
-    """The keys of the two boxes between this client and a peer: from it, and to it."""
+def _channels(agreeing: Agreeing, records: Mapping[int, Record], sid: bytes, *, seat: Seat) -> list[tuple[Secret, ...]]:
+    """What each peer and this client have in common: keys of a box and of a voucher, from this client and to it."""
+    me, peers = seat.me.party.encode(), [seat.params.clients[place] for place in records]
+    infos = [((me, peer.encode()), (peer.encode(), me)) for peer in peers]
     # > An agreement whose result is all zero is refused (PW-C7).
     try:
-        outward, inward = agreeing.keys(
-            record.channel, salt=sid, label="pairwise/channel", infos=((me.encode(), peer.encode()), (peer.encode(), me.encode()))
+        return agreeing.keys(
+            [record.channel for record in records.values()], salt=sid, label="pairwise/channel", infos=infos, length=2 * _KEY
         )
     except LowOrderPoint as refused:
+        peer = peers[refused.index]
         raise InvalidMessage("PW-C7", f"the channel key of {peer} is of low order", culprits=[peer]) from refused
-    return outward, inward
+
+
+def _told(seeds: Seeds, records: Mapping[int, Record], sid: bytes, *, seat: Seat) -> dict[int, Secret]:
+    """The mask keys of those pairs of which this client tells the other. Who is told has them from a box that only the teller can make."""
+    agreeing = Agreeing(AgreementKey(mask_seed(seeds.key, seat.ctx, seat.me.party)))
+    chosen = [place for place in records if tells(seat.place, place)]
+    names = [seat.params.clients[place] for place in chosen]
+    keys = pair_keys(agreeing, [records[place].mask for place in chosen], sid, seat.me.party, names)
+    return dict(zip(chosen, keys, strict=True))
 
 
 def _box_context(ctx: Context, sid: bytes, sender: PartyId, recipient: PartyId) -> bytes:

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from secagg.crypto.agree import LowOrderPoint
 from secagg.crypto.derive import derive
 from secagg.crypto.expand import Stream
 from secagg.crypto.many import Lanes
-from secagg.crypto.pairs import commit
+from secagg.crypto.pairs import Agreeing, commit
 from secagg.crypto.stream import commitment
 from secagg.crypto.tagged import tag_stream
+from secagg.errors import InvalidMessage
 from secagg.math.ring import Ring
 from secagg.payload import Blob
 from secagg.roles import Vector
@@ -23,6 +25,8 @@ from secagg.tally import Mask, Opening
 from secagg.types import Context, PartyId, Secret
 
 SEED = 32
+PAIR_KEY = 32
+"""Bytes of the key from which a pair's mask comes."""
 _PAYLOAD = "pairwise/payload"
 
 
@@ -45,6 +49,21 @@ def pair_info(one: PartyId, other: PartyId) -> tuple[bytes, bytes]:
     """What a pair's mask key is bound to, the same from both ends."""
     first, second = sorted((one, other))
     return first.encode(), second.encode()
+
+
+def tells(place: int, other: int) -> bool:
+    """Whether, of two places, this one works out the pair's key and puts it into its box for the other: half of all pairs fall to each."""
+    return (place < other) == ((place + other) % 2 == 0)
+
+
+def pair_keys(agreeing: Agreeing, publics: Sequence[bytes], sid: bytes, one: PartyId, others: Sequence[PartyId]) -> list[Secret]:
+    """K_uv with each of these peers, the same from both ends. Raises InvalidMessage."""
+    try:
+        keys = agreeing.keys(publics, salt=sid, label="pairwise/pair-mask", infos=[(pair_info(one, other),) for other in others])
+    except LowOrderPoint as refused:
+        other = others[refused.index]
+        raise InvalidMessage("PW-C7", f"the mask key of {other} is of low order", culprits=[other]) from refused
+    return [key for (key,) in keys]
 
 
 def pair_sign(place: int, other: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from secagg.crypto.pairs import BOX_OVERHEAD
+from secagg.crypto.pairs import BOX_OVERHEAD, VOUCHER
 from secagg.crypto.sign import SIGNATURE_BYTES
 from secagg.errors import MalformedMessage
 from secagg.math.shamir import SHARE
@@ -14,10 +14,11 @@ from secagg.types import PartyId
 from secagg.wire.parse import HASH, exactly, no_payload, parse, party, serialise
 from secagg.wire.v1 import pairwise_pb2 as pb
 
+from .mask import PAIR_KEY
 from .records import RECORD
 
-BOX = 2 * SHARE + BOX_OVERHEAD
-"""Bytes of a box between two clients: one share of the key seed and one of the self-mask."""
+BOX = 2 * SHARE + PAIR_KEY + BOX_OVERHEAD
+"""Bytes of a box between two clients: one share of the key seed, one of the self-mask, and the pair's mask key or zeros."""
 _SEALED_LIMIT = 4096
 
 
@@ -177,44 +178,48 @@ class Survivors:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """Client to server: its signature for the set of survivors."""
+    """Client to server: its signature for the set of survivors, and on the complete graph a tag for each other survivor or none."""
 
     KIND: ClassVar[str] = "pairwise/Confirm"
     signature: bytes
+    tags: tuple[bytes, ...] = ()
 
     @property
     def slot(self) -> str:
         return ""
 
     def to_wire(self) -> tuple[bytes, Payload | None]:
-        return serialise(pb.PairwiseConfirm(signature=self.signature)), None
+        return serialise(pb.PairwiseConfirm(signature=self.signature, tags=b"".join(self.tags))), None
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
         no_payload(cls.KIND, payload)
-        return cls(exactly(parse(pb.PairwiseConfirm, body).signature, SIGNATURE_BYTES, "signature"))
+        wire = parse(pb.PairwiseConfirm, body)
+        return cls(exactly(wire.signature, SIGNATURE_BYTES, "signature"), _items(wire.tags, VOUCHER, "tags"))
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Server to client: the survivors' signatures for the set."""
+    """Server to client: the survivors' signatures for the set, and the tags that the others among them made for this client, or none."""
 
     KIND: ClassVar[str] = "pairwise/Agreement"
     present: bytes
     signatures: tuple[bytes, ...]
+    tags: tuple[bytes, ...] = ()
 
     @property
     def slot(self) -> str:
         return ""
 
     def to_wire(self) -> tuple[bytes, Payload | None]:
-        return serialise(pb.PairwiseAgreement(present=self.present, signatures=b"".join(self.signatures))), None
+        wire = pb.PairwiseAgreement(present=self.present, signatures=b"".join(self.signatures), tags=b"".join(self.tags))
+        return serialise(wire), None
 
     @classmethod
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
         no_payload(cls.KIND, payload)
         wire = parse(pb.PairwiseAgreement, body)
-        return cls(wire.present, _items(wire.signatures, SIGNATURE_BYTES, "signatures"))
+        return cls(wire.present, _items(wire.signatures, SIGNATURE_BYTES, "signatures"), _items(wire.tags, VOUCHER, "tags"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from secagg.crypto.agree import AgreementKey
+from secagg.crypto.expand import Stream
 from secagg.crypto.pairs import Agreeing
 from secagg.errors import ConfigError
 from secagg.math import shamir
@@ -15,9 +16,8 @@ from secagg.tally import Mask
 from secagg.types import Context, Secret
 
 from .blame import Doubts
-from .client import pair_mask
 from .graph import Graph
-from .mask import commit_self_mask, mask_seed, pair_sign, self_mask
+from .mask import commit_self_mask, mask_seed, pair_keys, pair_sign, self_mask
 from .params import Params
 from .records import Record
 
@@ -94,8 +94,7 @@ def masks_to_remove(seeds: Mapping[int, Secret], wanted: Wanted, sid: bytes, par
     for gone in sorted(wanted.dropped):
         name = params.clients[gone]
         agreeing = Agreeing(AgreementKey(mask_seed(seeds[gone], ctx, name)))
-        for place in wanted.graph.circle(gone):
-            if place in wanted.survivors:
-                stream = pair_mask(agreeing, wanted.records[place].mask, sid, name, params.clients[place])
-                masks.append((stream, -pair_sign(place, gone)))
+        left = [place for place in wanted.graph.circle(gone) if place in wanted.survivors]
+        keys = pair_keys(agreeing, [wanted.records[place].mask for place in left], sid, name, [params.clients[place] for place in left])
+        masks += [(Stream(key), -pair_sign(place, gone)) for place, key in zip(left, keys, strict=True)]
     return masks

@@ -26,7 +26,7 @@ from .client import Client
 from .degree import numbers, spot_checks
 from .graph import Graph
 from .intake import Upload
-from .keys import Pair, Peer, Seeds, Session
+from .keys import Pair, Peer, Seeds, Session, Voucher
 from .messages import Advert, Adverts, Agreement, Complaint, Confirm, Inbox, Masked, Reveal, Shares, Survivors
 from .opening import Rebuilt, Wanted
 from .params import Params, colluding, organisations_of
@@ -74,7 +74,7 @@ class Plan:
     STATES: ClassVar[tuple[type, ...]] = (
         *(kind for machine in (client, server) for kind in get_args(machine.State)),
         client.Kept,
-        *(Seeds, Pair, Peer, Session, Graph),
+        *(Seeds, Pair, Peer, Voucher, Session, Graph),
         *(Record, Upload, Doubts, Wanted, Rebuilt, Tally, Ring, Sum),
     )
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from secagg.crypto.derive import digest, frame
-from secagg.crypto.sign import SIGNATURE_BYTES, BadSignature
+from secagg.crypto.sign import SIGNATURE_BYTES, VerifyKey, first_bad
 from secagg.errors import InvalidMessage
 from secagg.identity import Identity
 from secagg.roster import Roster
 from secagg.types import Context, PartyId
+
+from .params import Params
 
 KEY, COMMITMENT, NONCE = 32, 32, 16
 _UNSIGNED = 2 * KEY + COMMITMENT + NONCE
@@ -48,16 +50,21 @@ class Record:
         unsigned = channel + mask + commitment + nonce
         return cls(unsigned + me.signing.sign(_SIGN, _statement(ctx, me.party, unsigned)))
 
-    def verify(self, roster: Roster, name: PartyId, ctx: Context, *, check: str) -> None:
-        """Raises InvalidMessage unless `name` signed this record for this round."""
-        try:
-            roster.member(name).signing.verify(self.raw[_UNSIGNED:], _SIGN, _statement(ctx, name, self.raw[:_UNSIGNED]))
-        except BadSignature as refused:
-            raise InvalidMessage(check, f"the advert of {name} is not signed by it for this round", culprits=[name]) from refused
+    def signed(self, roster: Roster, name: PartyId, ctx: Context) -> tuple[VerifyKey, bytes, bytes]:
+        """Key, signature and message: what must fit if `name` signed this record for this round."""
+        return roster.member(name).signing, self.raw[_UNSIGNED:], _statement(ctx, name, self.raw[:_UNSIGNED])
 
     def digest(self, ctx: Context, name: PartyId) -> bytes:
         """32 bytes that stand for this record in the list of all adverts."""
         return digest("pairwise/record", ctx.rd, name.encode(), self.raw)
+
+
+def verify_records(records: Mapping[int, Record], params: Params, roster: Roster, ctx: Context, *, check: str) -> None:
+    """Raises InvalidMessage unless each of these clients, by place, signed its record for this round."""
+    names = [params.clients[place] for place in records]
+    bad = first_bad([record.signed(roster, name, ctx) for name, record in zip(names, records.values(), strict=True)], _SIGN)
+    if bad is not None:
+        raise InvalidMessage(check, f"the advert of {names[bad]} is not signed by it for this round", culprits=[names[bad]])
 
 
 def _statement(ctx: Context, name: PartyId, unsigned: bytes) -> bytes:

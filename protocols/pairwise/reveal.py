@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from secagg.crypto.derive import derive, digest, frame
-from secagg.crypto.pairs import join, seal_box
-from secagg.crypto.sign import BadSignature
+from secagg.crypto.pairs import join, seal_box, vouch, vouches
+from secagg.crypto.sign import first_bad
 from secagg.errors import InvalidMessage
 from secagg.receipt import sign_agreement, statement
 from secagg.roles import Outgoing
 from secagg.types import Context, Entropy, PartyId, Secret
 
-from .keys import Pair, Seat, Session
+from .keys import Pair, Seat, Session, Voucher
 from .messages import Agreement, Confirm, Reveal, Survivors
 from .records import places
 
@@ -30,6 +30,7 @@ class Uploaded:
 
     session: Session
     held: Mapping[int, Pair]
+    vouchers: Mapping[int, Voucher]
     key: Secret
     digest: bytes
 
@@ -42,6 +43,7 @@ class Confirmed:
     survivors: tuple[int, ...]
     roots: bytes
     kept: tuple[Secret, ...]
+    vouched: Mapping[int, Secret]
     key: Secret
 
 
@@ -58,7 +60,11 @@ def confirm(state: Uploaded, message: Survivors, *, seat: Seat) -> tuple[Confirm
     kept = tuple(pair.self_mask if place in alive else pair.key for place, pair in state.held.items())
     roots = roots_hash(state.session.sid, message)
     signature = sign_agreement(seat.me, seat.ctx.rd, seat.params.names(survivors), roots)
-    return Confirmed(state.session, survivors, roots, kept, state.key), [Outgoing(seat.params.server, Confirm(signature))]
+    # > On the complete graph the client vouches for the set to each other survivor, too.
+    others = [state.vouchers[place] for place in survivors if place != seat.place] if state.session.graph.complete else []
+    tags = tuple(vouch(voucher.own, vouched_for(seat.ctx, roots)) for voucher in others)
+    heard = {place: voucher.other for place, voucher in state.vouchers.items() if others and place in alive}
+    return Confirmed(state.session, survivors, roots, kept, heard, state.key), [Outgoing(seat.params.server, Confirm(signature, tags))]
 
 
 def check_survivors(state: Uploaded, message: Survivors, *, seat: Seat) -> tuple[int, ...]:
@@ -85,6 +91,11 @@ def check_survivors(state: Uploaded, message: Survivors, *, seat: Seat) -> tuple
     return survivors
 
 
+def vouched_for(ctx: Context, roots: bytes) -> bytes:
+    """What a voucher is about."""
+    return frame("pairwise/voucher", ctx.rd, roots)
+
+
 def roots_hash(sid: bytes, message: Survivors) -> bytes:
     """Digest of the uploads that are summed."""
     return digest("pairwise/roots", sid, message.present, b"".join(message.digests))
@@ -105,13 +116,25 @@ def check_agreement(state: Confirmed, message: Agreement, *, seat: Seat, entropy
     if len(message.signatures) != len(signers) or not set(signers) <= set(state.survivors) or not params.enough(signers, params.quorum):
         raise InvalidMessage("PW-C13", f"{len(signers)} clients have signed the set; {params.quorum} needed", culprits=blame)
     signed = statement(seat.ctx.rd, params.names(state.survivors), state.roots)
-    for index in draw(len(signers), params.spots, entropy):
-        name = params.clients[signers[index]]
-        # > Every signature that the client draws by its own coins is its sender's, over exactly this set (PW-C14).
-        try:
-            seat.me.roster.member(name).signing.verify(message.signatures[index], AGREEMENT, signed)
-        except BadSignature as refused:
-            raise InvalidMessage("PW-C14", f"{name} has not signed the set that the server names", culprits=blame) from refused
+    drawn = doubtful(state, message, signers, draw(len(signers), params.spots, entropy), seat=seat)
+    names = [params.clients[signers[index]] for index in drawn]
+    # > Every signer that the client draws by its own coins has vouched for exactly this set to it, or signed exactly this set (PW-C14).
+    bad = first_bad(
+        [(seat.me.roster.member(name).signing, message.signatures[index], signed) for name, index in zip(names, drawn, strict=True)],
+        AGREEMENT,
+    )
+    if bad is not None:
+        raise InvalidMessage("PW-C14", f"{names[bad]} has not signed the set that the server names", culprits=blame)
+
+
+def doubtful(state: Confirmed, message: Agreement, signers: Sequence[int], drawn: Sequence[int], *, seat: Seat) -> list[int]:
+    """Those of the drawn whose voucher does not convince this client: it looks at their signatures."""
+    others = [place for place in signers if place != seat.place]
+    if len(message.tags) != len(others):
+        return list(drawn)
+    tags, said = dict(zip(others, message.tags, strict=True)), vouched_for(seat.ctx, state.roots)
+    heard = state.vouched
+    return [index for index in drawn if (place := signers[index]) not in heard or not vouches(heard[place], tags[place], said)]
 
 
 def draw(count: int, wanted: int, entropy: Entropy) -> list[int]:

@@ -7,11 +7,11 @@ A phase ends when everybody has answered, or when its time is over: the server n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from secagg.crypto.pairs import BOX_OVERHEAD, cut, open_box
+from secagg.crypto.pairs import BOX_OVERHEAD, VOUCHER, cut, open_box
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.sign import BadSignature
 from secagg.errors import InvalidMessage, SessionAborted, UnexpectedMessage
@@ -61,6 +61,7 @@ class Confirming:
     roots: bytes
     statement: bytes
     signatures: dict[int, bytes] = field(default_factory=dict)
+    tags: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +107,14 @@ def take_confirm(state: Confirming, message: Confirm, place: int, *, desk: Desk)
     """Keep one signature for the set."""
     name = desk.params.clients[place]
     # > A signature is its sender's, over the set that the server named (PW-S9).
+    if message.tags and len(message.tags) != len(state.included) - 1:
+        raise InvalidMessage("PW-S9", f"{len(message.tags)} tags from {name}; {len(state.included) - 1} or none expected", culprits=[name])
     try:
         desk.opened.roster.member(name).signing.verify(message.signature, AGREEMENT, state.statement)
     except BadSignature as refused:
         raise InvalidMessage("PW-S9", f"{name} has not signed the set", culprits=[name]) from refused
     state.signatures[place] = message.signature
+    state.tags[place] = message.tags
 
 
 def ask(state: Confirming, *, desk: Desk, ledger: Ledger) -> tuple[Revealing, list[Outgoing]]:
@@ -123,8 +127,19 @@ def ask(state: Confirming, *, desk: Desk, ledger: Ledger) -> tuple[Revealing, li
         ledger.release(desk.ctx, state.included, state.roots, model=params.model, terms=params.terms)
     except InvalidMessage as refused:
         raise SessionAborted(str(refused), answered=params.names(signers), needed=params.quorum) from refused
-    message = Agreement(bitmap(signers, params.size), tuple(state.signatures[place] for place in signers))
-    return Revealing(state), [Outgoing(params.clients[place], message) for place in signers]
+    present, signatures = bitmap(signers, params.size), tuple(state.signatures[place] for place in signers)
+    ranks = {survivor: index for index, survivor in enumerate(sorted(state.uploads))} if state.wanted.graph.complete else {}
+    return Revealing(state), [
+        Outgoing(params.clients[place], Agreement(present, signatures, _tags_for(place, ranks, signers, state))) for place in signers
+    ]
+
+
+def _tags_for(place: int, ranks: Mapping[int, int], signers: Sequence[int], state: Confirming) -> tuple[bytes, ...]:
+    """What the other signers made for one of them; zeros, which convince nobody, of one that made none."""
+    if not ranks:
+        return ()
+    rank, said = ranks[place], state.tags
+    return tuple(said[other][rank - (other < place)] if said[other] else bytes(VOUCHER) for other in signers if other != place)
 
 
 def take_reveal(state: Revealing, message: Reveal, place: int, *, desk: Desk) -> None:

@@ -13,7 +13,11 @@ KEY_BYTES = 32
 
 
 class LowOrderPoint(Exception):
-    """The peer's key gives the all-zero output, so it contributes nothing (RFC 7748, section 6.1)."""
+    """The peer's key gives the all-zero output, so it contributes nothing (RFC 7748, section 6.1). `index`: which of a row it was."""
+
+    def __init__(self, index: int = 0) -> None:
+        super().__init__("the peer's X25519 key is of low order or malformed")
+        self.index = index
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class AgreementKey:
         try:
             shared = self._private.exchange(X25519PublicKey.from_public_bytes(peer))
         except ValueError as refused:
-            raise LowOrderPoint("the peer's X25519 key is of low order or malformed") from refused
+            raise LowOrderPoint from refused
         return derive(Secret(shared), salt=salt, label=label, info=info)
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from protocols import pairwise
 from protocols.pairwise import keys, mask, opening, reveal
-from protocols.pairwise.client import Client, pair_mask, upload_context
-from protocols.pairwise.mask import mask_seed, opening_of, pair_sign, self_mask
-from protocols.pairwise.messages import Advert, Adverts, Agreement, Complaint, Confirm, Inbox, Masked, Reveal, Shares
+from protocols.pairwise.client import Client, upload_context
+from protocols.pairwise.mask import mask_seed, opening_of, pair_keys, pair_sign, self_mask
+from protocols.pairwise.messages import BOX, Advert, Adverts, Agreement, Complaint, Confirm, Inbox, Masked, Reveal, Shares
 from protocols.pairwise.params import Params
 from protocols.pairwise.records import Record, bitmap
 from protocols.pairwise.server import Server
@@ -21,7 +21,8 @@ from secagg import round as rounds
 from secagg.crypto import pairs
 from secagg.crypto.agree import AgreementKey
 from secagg.crypto.derive import derive
-from secagg.crypto.pairs import Agreeing, cut, join, open_box, seal_box
+from secagg.crypto.expand import Stream
+from secagg.crypto.pairs import Agreeing, join, open_box, part, seal_box
 from secagg.endpoint import Endpoint
 from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError, SessionAborted, UnexpectedMessage
 from secagg.ledger import Ledger
@@ -198,13 +199,14 @@ def in_the_middle(parties: Consortium) -> Vector:
     key: dict[int, Secret] = {}
     self_seed: dict[int, Secret] = {}
     boxes = []
-    for (place, (channel, _)), box in zip(secrets.items(), shares.boxes, strict=True):
+    for (place, (channel, masking)), box in zip(secrets.items(), shares.boxes, strict=True):
         peer = params.clients[place]
         pair = ((name.encode(), peer.encode()), (peer.encode(), name.encode()))
-        inward, outward = Agreeing(channel).keys(Record(own.record).channel, salt=sid, label="pairwise/channel", infos=pair)
+        ((inward, outward),) = Agreeing(channel).keys([Record(own.record).channel], salt=sid, label="pairwise/channel", infos=[pair])
         opened = open_box(inward, box, context=keys._box_context(ctx, sid, name, peer))
-        key[place + 1], self_seed[place + 1] = cut(opened, shamir.SHARE)
-        boxes.append(seal_box(outward, Secret(bytes(66)), context=keys._box_context(ctx, sid, peer, name)))
+        key[place + 1], self_seed[place + 1], _ = part(opened, shamir.SHARE, shamir.SHARE, 32)
+        (told,) = pair_keys(Agreeing(masking), [Record(own.record).mask], sid, peer, [name])
+        boxes.append(seal_box(outward, join((Secret(bytes(66)), told)), context=keys._box_context(ctx, sid, peer, name)))
     client.contribute(vectors_of(parties)[name], version=0)
     upload = client.receive(params.server, Inbox(bitmap(range(4), 4), tuple(boxes)))[0].message
     assert isinstance(upload, Masked)
@@ -216,13 +218,14 @@ def in_the_middle(parties: Consortium) -> Vector:
     agreeing = Agreeing(AgreementKey(mask_seed(shamir.combine(key, 4), ctx, name)))
     masks: list[Mask] = [(self_mask(shamir.combine(self_seed, 4), sid, name), -1)]
     for place, record in fakes.items():
-        masks.append((pair_mask(agreeing, record.mask, sid, name, params.clients[place]), -pair_sign(victim, place)))
+        (key_of_pair,) = pair_keys(agreeing, [record.mask], sid, name, [params.clients[place]])
+        masks.append((Stream(key_of_pair), -pair_sign(victim, place)))
     tally.apply(masks)
     return tally.words
 
 
 def test_keys_put_in_the_place_of_others_are_refused(parties: Consortium, weak: pytest.MonkeyPatch) -> None:
-    weak.setattr(Record, "verify", lambda *arguments, **named: None)
+    weak.setattr(keys, "verify_records", lambda *arguments, **named: None)
     genuine = vectors_of(parties)[parties.clients[0].party]
     assert np.array_equal(in_the_middle(parties), genuine), "without signatures the server reads all"
     weak.undo()
@@ -244,8 +247,8 @@ def two_rounds(parties: Consortium) -> Vector:
 
 
 def test_masks_of_two_rounds_never_cancel_even_if_the_randomness_repeats(parties: Consortium, weak: pytest.MonkeyPatch) -> None:
-    def unsalted(secret: Secret, *, salt: bytes, label: str, info: tuple[bytes, ...] = ()) -> Secret:
-        return derive(secret, salt=b"", label=label, info=info)
+    def unsalted(secret: Secret, *, salt: bytes, label: str, info: tuple[bytes, ...] = (), length: int = 32) -> Secret:
+        return derive(secret, salt=b"", label=label, info=info, length=length)
 
     weak.setattr(mask, "derive", unsalted)
     weak.setattr(pairs, "derive", unsalted)
@@ -387,7 +390,7 @@ def test_a_box_that_does_not_open_costs_one_client_and_is_held_against_two(parti
 
 def test_a_dealer_that_cheats_two_is_guilty(parties: Consortium) -> None:
     def spoil(message: Shares) -> Shares:
-        return Shares((bytes(82), bytes(82), *message.boxes[2:]))
+        return Shares((bytes(BOX), bytes(BOX), *message.boxes[2:]))
 
     table = lay(parties)
     changing(parties, table, Shares, spoil, by=[4])

@@ -22,7 +22,7 @@ from secagg.roles import Message, Outgoing, Sum, Vector
 from secagg.testing.conformance import body_of
 from secagg.testing.consortium import Consortium
 from secagg.testing.table import terms
-from secagg.types import PartyId
+from secagg.types import PartyId, Secret
 from tests.unit.pairwise.rig import VALUES, changing, crowd, lay, refusals, vectors_of
 from tests.unit.pairwise.stage import Stage
 
@@ -102,14 +102,12 @@ def given_its_own_box(parties: Consortium) -> str:
 
 def test_a_box_that_comes_back_to_its_sender_does_not_open(parties: Consortium, weak: pytest.MonkeyPatch) -> None:
     """A client that took it would give shares of its own seed in the name of another, beyond the one that it may give."""
-    genuine = keys._channel
+    genuine = keys._channels
 
-    def undirected(agreeing: Any, record: Any, me: PartyId, peer: PartyId, sid: bytes) -> Any:
-        first, second = sorted((me, peer))
-        one, _ = genuine(agreeing, record, first, second, sid)
-        return one, one
+    def undirected(agreeing: Any, records: Any, sid: bytes, *, seat: keys.Seat) -> Any:
+        return [(min(pair, key=Secret.expose),) * 2 for pair in genuine(agreeing, records, sid, seat=seat)]
 
-    weak.setattr(keys, "_channel", undirected)
+    weak.setattr(keys, "_channels", undirected)
     weak.setattr(keys, "_box_context", lambda ctx, sid, sender, recipient: frame("pairwise/box", ctx.rd, sid))
     assert given_its_own_box(parties) == "keyed", "with one key for both directions a client takes its own box"
     weak.undo()

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from protocols import pairwise
-from protocols.pairwise.client import pair_mask
-from protocols.pairwise.mask import commit_self_mask, mask_seed, pair_sign, self_mask
+from protocols.pairwise.mask import commit_self_mask, mask_seed, pair_keys, pair_sign, self_mask
 from protocols.pairwise.messages import Masked
 from secagg.crypto.agree import AgreementKey
+from secagg.crypto.expand import Stream
 from secagg.crypto.pairs import Agreeing
 from secagg.crypto.seal import SealKey
 from secagg.endpoint import Endpoint
@@ -63,7 +63,9 @@ def test_masks_follow_from_the_seeds_and_the_session() -> None:
         # Client 4 shared its keys, so the others mask with it; it complained, so it sent nothing.
         for other, peer in enumerate(names):
             if peer != name:
-                masks.append((pair_mask(Agreeing(keys[name]), keys[peer].public(), sid, name, peer), pair_sign(place, other)))
+                masks.append(
+                    (Stream(pair_keys(Agreeing(keys[name]), [keys[peer].public()], sid, name, [peer])[0]), pair_sign(place, other))
+                )
         tally.apply(masks)
         assert tally.words.tolist() == CLIENTS[name]["masked"]
     assert statement(VECTORS.rd, VECTORS.included, bytes.fromhex(VECTORS.values["roots"])).hex() == VECTORS.values["statement"]

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsecagg/wire/v1/pairwise.proto\x12\x0esecagg.wire.v1\" \n\x0ePairwiseAdvert\x12\x0e\n\x06record\x18\x01 \x01(\x0c\"D\n\x0fPairwiseAdverts\x12\x0f\n\x07present\x18\x01 \x01(\x0c\x12\x0f\n\x07\x64igests\x18\x02 \x01(\x0c\x12\x0f\n\x07records\x18\x03 \x01(\x0c\"\x1f\n\x0ePairwiseShares\x12\r\n\x05\x62oxes\x18\x01 \x01(\x0c\"/\n\rPairwiseInbox\x12\x0f\n\x07present\x18\x01 \x01(\x0c\x12\r\n\x05\x62oxes\x18\x02 \x01(\x0c\"E\n\x0ePairwiseMasked\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\x12\x12\n\ncommitment\x18\x03 \x01(\x0c\"$\n\x11PairwiseComplaint\x12\x0f\n\x07\x61\x63\x63used\x18\x01 \x01(\t\"5\n\x11PairwiseSurvivors\x12\x0f\n\x07present\x18\x01 \x01(\x0c\x12\x0f\n\x07\x64igests\x18\x02 \x01(\x0c\"$\n\x0fPairwiseConfirm\x12\x11\n\tsignature\x18\x01 \x01(\x0c\"8\n\x11PairwiseAgreement\x12\x0f\n\x07present\x18\x01 \x01(\x0c\x12\x12\n\nsignatures\x18\x02 \x01(\x0c\"\x1d\n\x0ePairwiseReveal\x12\x0b\n\x03\x62ox\x18\x01 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsecagg/wire/v1/pairwise.proto\x12\x0esecagg.wire.v1\" \n\x0ePairwiseAdvert\x12\x0e\n\x06record\x18\x01 \x01(\x0c\"D\n\x0fPairwiseAdverts\x12\x0f\n\x07present\x18\x01 \x01(\x0c\x12\x0f\n\x07\x64igests\x18\x02 \x01(\x0c\x12\x0f\n\x07records\x18\x03 \x01(\x0c\"\x1f\n\x0ePairwiseShares\x12\r\n\x05\x62oxes\x18\x01 \x01(\x0c\"/\n\rPairwiseInbox\x12\x0f\n\x07present\x18\x01 \x01(\x0c\x12\r\n\x05\x62oxes\x18\x02 \x01(\x0c\"E\n\x0ePairwiseMasked\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\x12\x12\n\ncommitment\x18\x03 \x01(\x0c\"$\n\x11PairwiseComplaint\x12\x0f\n\x07\x61\x63\x63used\x18\x01 \x01(\t\"5\n\x11PairwiseSurvivors\x12\x0f\n\x07present\x18\x01 \x01(\x0c\x12\x0f\n\x07\x64igests\x18\x02 \x01(\x0c\"2\n\x0fPairwiseConfirm\x12\x11\n\tsignature\x18\x01 \x01(\x0c\x12\x0c\n\x04tags\x18\x02 \x01(\x0c\"F\n\x11PairwiseAgreement\x12\x0f\n\x07present\x18\x01 \x01(\x0c\x12\x12\n\nsignatures\x18\x02 \x01(\x0c\x12\x0c\n\x04tags\x18\x03 \x01(\x0c\"\x1d\n\x0ePairwiseReveal\x12\x0b\n\x03\x62ox\x18\x01 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,9 +46,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PAIRWISESURVIVORS']._serialized_start=344
   _globals['_PAIRWISESURVIVORS']._serialized_end=397
   _globals['_PAIRWISECONFIRM']._serialized_start=399
-  _globals['_PAIRWISECONFIRM']._serialized_end=435
-  _globals['_PAIRWISEAGREEMENT']._serialized_start=437
-  _globals['_PAIRWISEAGREEMENT']._serialized_end=493
-  _globals['_PAIRWISEREVEAL']._serialized_start=495
-  _globals['_PAIRWISEREVEAL']._serialized_end=524
+  _globals['_PAIRWISECONFIRM']._serialized_end=449
+  _globals['_PAIRWISEAGREEMENT']._serialized_start=451
+  _globals['_PAIRWISEAGREEMENT']._serialized_end=521
+  _globals['_PAIRWISEREVEAL']._serialized_start=523
+  _globals['_PAIRWISEREVEAL']._serialized_end=552
 # @@protoc_insertion_point(module_scope)

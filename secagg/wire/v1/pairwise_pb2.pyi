@@ -59,18 +59,22 @@ class PairwiseSurvivors(_message.Message):
     def __init__(self, present: _Optional[bytes] = ..., digests: _Optional[bytes] = ...) -> None: ...
 
 class PairwiseConfirm(_message.Message):
-    __slots__ = ("signature",)
+    __slots__ = ("signature", "tags")
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
     signature: bytes
-    def __init__(self, signature: _Optional[bytes] = ...) -> None: ...
+    tags: bytes
+    def __init__(self, signature: _Optional[bytes] = ..., tags: _Optional[bytes] = ...) -> None: ...
 
 class PairwiseAgreement(_message.Message):
-    __slots__ = ("present", "signatures")
+    __slots__ = ("present", "signatures", "tags")
     PRESENT_FIELD_NUMBER: _ClassVar[int]
     SIGNATURES_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
     present: bytes
     signatures: bytes
-    def __init__(self, present: _Optional[bytes] = ..., signatures: _Optional[bytes] = ...) -> None: ...
+    tags: bytes
+    def __init__(self, present: _Optional[bytes] = ..., signatures: _Optional[bytes] = ..., tags: _Optional[bytes] = ...) -> None: ...
 
 class PairwiseReveal(_message.Message):
     __slots__ = ("box",)

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from secagg.crypto import agree, sign
+from secagg.crypto import agree, pairs, sign
 from secagg.crypto.agree import AgreementKey, LowOrderPoint
 from secagg.crypto.derive import digest, frame
 from secagg.crypto.seal import HYBRID, X25519, CannotOpen, OpenKey, SealKey
-from secagg.crypto.sign import BadSignature, SigningKey, VerifyKey
+from secagg.crypto.sign import BadSignature, SigningKey, VerifyKey, first_bad
 from secagg.crypto.stream import PLAIN, commitment, open_stream, plain_size, seal_stream, sealed_size
 from secagg.errors import ConfigError
 from secagg.payload import CHUNK, Blob, chunks, join
@@ -177,3 +177,38 @@ def test_a_blob_is_read_only_and_knows_its_chunks() -> None:
         blob.chunk(2)
     with pytest.raises(TypeError):
         blob.chunk(0)[0] = 1
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "3"])
+def test_a_row_of_agreements_is_the_same_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch, threads: str) -> None:
+    monkeypatch.setenv("SECAGG_THREADS", threads)
+    mine, peers = AgreementKey.generate(os.urandom), [AgreementKey.generate(os.urandom).public() for _ in range(21)]
+    rows = pairs.Agreeing(mine).keys(peers, salt=b"s", label="test/row", infos=[((bytes([i]),), (b"b",)) for i in range(21)])
+    for index, (peer, (one, two)) in enumerate(zip(peers, rows, strict=True)):
+        assert one == mine.agree(peer, salt=b"s", label="test/row", info=(bytes([index]),))
+        assert two == mine.agree(peer, salt=b"s", label="test/row", info=(b"b",))
+    for bad in (bytes(32), b"\x01" + bytes(31), b"short"):
+        for at in (0, 5, 20):
+            spoilt = [*peers[:at], bad, *peers[at + 1 :], bad]
+            with pytest.raises(LowOrderPoint) as refused:
+                pairs.Agreeing(mine).keys(spoilt, salt=b"s", label="test/row", infos=[((),)] * 22)
+            assert refused.value.index == at
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "3"])
+@pytest.mark.parametrize("fits", [sign._fits, sign._fits_by_openssl], ids=["libsodium", "openssl"])
+def test_the_first_bad_signature_of_a_row_is_found_on_any_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch, threads: str, fits: Callable[[bytes, bytes, bytes], bool]
+) -> None:
+    monkeypatch.setenv("SECAGG_THREADS", threads)
+    monkeypatch.setattr(sign, "_fits", fits)
+    key = SigningKey.generate(os.urandom)
+    row = [(key.verify_key(), key.sign("test", bytes([index])), bytes([index])) for index in range(20)]
+    assert first_bad(row, "test") is None
+    assert first_bad(row, "another") == 0
+    assert first_bad([], "test") is None
+    for bad in (0, 9, 10, 19):
+        spoilt = [*row]
+        for index in {bad, 19}:
+            spoilt[index] = (row[index][0], bytes(64), row[index][2])
+        assert first_bad(spoilt, "test") == bad

@@ -8,13 +8,14 @@ from typing import Any
 
 from protocols import pairwise
 from protocols.pairwise import reveal
-from protocols.pairwise.client import Client, pair_mask, upload_context
-from protocols.pairwise.mask import mask_seed, opening_of, pair_sign, self_mask
+from protocols.pairwise.client import Client, upload_context
+from protocols.pairwise.mask import mask_seed, opening_of, pair_keys, pair_sign, self_mask
 from protocols.pairwise.messages import Agreement, Masked, Reveal, Shares, Survivors
 from protocols.pairwise.params import Params
 from protocols.pairwise.records import bitmap
 from protocols.pairwise.server import Confirming, Server
 from secagg.crypto.agree import AgreementKey
+from secagg.crypto.expand import Stream
 from secagg.crypto.pairs import Agreeing, cut, open_box
 from secagg.ledger import Ledger
 from secagg.math import shamir
@@ -135,8 +136,8 @@ class Stage:
             agreeing = Agreeing(AgreementKey(mask_seed(key, self.opened.ctx, name)))
             for other, record in self.confirming.wanted.records.items():
                 if other != place:
-                    stream = pair_mask(agreeing, record.mask, sid, name, self.params.clients[other])
-                    masks.append((stream, -pair_sign(place, other)))
+                    (key_of_pair,) = pair_keys(agreeing, [record.mask], sid, name, [self.params.clients[other]])
+                    masks.append((Stream(key_of_pair), -pair_sign(place, other)))
         tally = Tally(self.params.ring, words)
         tally.apply(masks)
         return tally.words

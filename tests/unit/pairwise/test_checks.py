@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from protocols.pairwise.blame import Doubts
-from protocols.pairwise.client import pair_mask
 from protocols.pairwise.graph import Graph
 from protocols.pairwise.keys import Seat, Session
+from protocols.pairwise.mask import pair_keys
 from protocols.pairwise.messages import (
     Advert,
     Adverts,
@@ -27,7 +27,7 @@ from protocols.pairwise.messages import (
 )
 from protocols.pairwise.params import Params
 from protocols.pairwise.plan import Plan
-from protocols.pairwise.records import Record, bitmap
+from protocols.pairwise.records import Record, bitmap, verify_records
 from protocols.pairwise.reveal import Uploaded, check_survivors, reveal_context, reveal_key
 from secagg.crypto.agree import AgreementKey
 from secagg.crypto.pairs import Agreeing, join, seal_box
@@ -169,7 +169,7 @@ def test_a_substituted_advert_is_refused(parties: Consortium, check: str, place:
 def test_no_mask_comes_of_a_key_of_low_order(parties: Consortium) -> None:
     mine, (one, other, *_) = Agreeing(AgreementKey(Secret(b"\x01" * 32))), (me.party for me in parties.clients)
     with pytest.raises(InvalidMessage, match="PW-C7"):
-        pair_mask(mine, LOW_ORDER, bytes(32), one, other)
+        pair_keys(mine, [LOW_ORDER], bytes(32), one, [other])
 
 
 def _played(table: Table, parties: Consortium) -> Table:
@@ -220,7 +220,7 @@ def test_a_gap_in_the_circle_is_refused() -> None:
     params = replace(Params.of(opened), degree=6, run=2, quorum=7)
     seat = Seat(parties.clients[0], params, opened.ctx)
     graph = Graph.of(range(12), 6, b"\x01" * 32, opened.ctx)
-    state = Uploaded(Session(b"\x01" * 32, graph), dict.fromkeys(range(12)), Secret(bytes(32)), bytes(32))  # type: ignore[arg-type]
+    state = Uploaded(Session(b"\x01" * 32, graph), dict.fromkeys(range(12)), {}, Secret(bytes(32)), bytes(32))  # type: ignore[arg-type]
     at = graph.order.index(0)
     far = {graph.order[(at + step) % 12] for step in (5, 6)}
     for gone, fits in ((far, False), ({graph.order[(at + step) % 12] for step in (4, 8)}, True)):
@@ -317,9 +317,10 @@ def advertising(table: Table, me: Identity, keys: dict[str, bytes], message: Adv
 
 
 def _owner(parties: Consortium, table: Table, record: Record) -> Any:
+    params = Params.of(table.opened)
     for me in parties.clients:
         try:
-            record.verify(parties.roster, me.party, table.opened.ctx, check="-")
+            verify_records({params.clients.index(me.party): record}, params, parties.roster, table.opened.ctx, check="-")
         except InvalidMessage:
             continue
         return me

@@ -10,7 +10,7 @@ from protocols.pairwise.reveal import draw
 from secagg.crypto.agree import AgreementKey, LowOrderPoint, low_order
 from secagg.crypto.expand import SEGMENT, Stream
 from secagg.crypto.many import Lanes
-from secagg.crypto.pairs import Agreeing, commit, cut, join, open_box, seal_box
+from secagg.crypto.pairs import Agreeing, commit, cut, join, open_box, part, seal_box
 from secagg.crypto.seal import CannotOpen
 from secagg.errors import ConfigError
 from secagg.math import field, shamir
@@ -61,7 +61,7 @@ def test_too_many_lies_give_no_secret_rather_than_a_wrong_one() -> None:
 
 def test_many_agreements_are_those_of_one() -> None:
     mine, theirs = AgreementKey(Secret(b"\x01" * 32)), AgreementKey(Secret(b"\x02" * 32))
-    one, other = Agreeing(mine).keys(theirs.public(), salt=b"s", label="test/pair", infos=((b"a",), (b"b",)))
+    ((one, other),) = Agreeing(mine).keys([theirs.public()], salt=b"s", label="test/pair", infos=[((b"a",), (b"b",))])
     assert one == mine.agree(theirs.public(), salt=b"s", label="test/pair", info=(b"a",))
     assert other == theirs.agree(mine.public(), salt=b"s", label="test/pair", info=(b"b",))
     assert Agreeing(mine).public() == mine.public()
@@ -73,7 +73,7 @@ def test_a_point_of_low_order_gives_no_key() -> None:
     for point in points:
         assert low_order(point)
         with pytest.raises(LowOrderPoint):
-            Agreeing(AgreementKey(Secret(b"\x01" * 32))).keys(point, salt=b"", label="test/pair", infos=((),))
+            Agreeing(AgreementKey(Secret(b"\x01" * 32))).keys([point], salt=b"", label="test/pair", infos=[((),)])
     assert not low_order(AgreementKey(Secret(b"\x03" * 32)).public())
 
 
@@ -91,6 +91,9 @@ def test_a_box_opens_under_its_key_and_context_only() -> None:
             open_box(other, changed, context=context)
     with pytest.raises(ConfigError):
         cut(plain, 32)
+    assert part(plain, 30, 36) == (Secret(b"a" * 30), Secret(b"aaa" + b"b" * 33))
+    with pytest.raises(ConfigError):
+        part(plain, 33, 32)
 
 
 def test_a_commitment_binds_label_place_and_secret() -> None:
