@@ -27,12 +27,16 @@ def packed_residues(count: int) -> int:
 
 def pack_residues(residues: NDArray[np.uint32]) -> memoryview:
     """Residues below 2^30, packed; little-endian."""
-    columns = _columns(len(residues))
-    padded = np.zeros((_ROWS, columns), np.uint32)
-    padded.reshape(-1)[: len(residues)] = residues
-    words = padded[:-1]
-    for row in range(_ROWS - 1):
-        words[row] |= (padded[-1] >> np.uint32(2 * row)) << np.uint32(_BITS)  # all but two bits fall out
+    columns, body = _columns(len(residues)), _ROWS - 1
+    if len(residues) < body * columns:
+        residues = np.concatenate([residues, np.zeros(_ROWS * columns - len(residues), np.uint32)])
+    rows, last = residues[: body * columns].reshape(body, columns), np.zeros(columns, np.uint32)
+    last[: len(residues) - body * columns] = residues[body * columns :]
+    words = np.empty((body, columns), np.uint32)
+    for index, row in enumerate(rows):
+        spread = np.right_shift(last, np.uint32(2 * index), out=words[index])
+        spread <<= np.uint32(_BITS)  # all but two bits fall out
+        spread |= row
     return words.astype("<u4", copy=False).reshape(-1).data.cast("B")
 
 
