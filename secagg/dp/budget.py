@@ -143,6 +143,7 @@ class BudgetLedger:
             self._refuse_foreign(existing)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA fullfsync=ON")  # on macOS, to empty the cache of the drive too
             self._db.executescript(_SCHEMA)
 
     def allow(self, data: str, budget: Budget) -> None:

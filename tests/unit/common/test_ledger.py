@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import sqlite3
 import threading
@@ -86,6 +88,28 @@ def test_a_disk_that_takes_nothing_ends_the_step_with_an_error(tmp_path: Path, m
         ledger.together(),
     ):
         ledger.use(CTX, "one", b"1")
+
+
+@pytest.mark.parametrize("drive", ["obeys", "cannot"])
+def test_where_a_drive_keeps_a_cache_it_is_told_to_empty_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drive: str) -> None:
+    asked: list[int] = []
+    synced: list[int] = []
+
+    def command(_: int, what: int) -> int:
+        asked.append(what)
+        if drive == "cannot":
+            raise OSError(errno.ENOTSUP, "Operation not supported")
+        return 0
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", command)
+    monkeypatch.setattr(os, "fsync", synced.append)
+    with Ledger(tmp_path / "l.sqlite") as ledger:
+        with ledger.together():
+            ledger.use(CTX, "one", b"1")
+        assert asked == [51]
+        assert len(synced) == (drive == "cannot")
+        assert ledger._db.execute("PRAGMA fullfsync").fetchone() == (1,)
 
 
 def test_what_a_step_wrote_before_it_failed_is_on_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
