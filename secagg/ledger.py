@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError
+from secagg.transaction import exclusive
 from secagg.types import Context, PartyId
 
 _SCHEMA = """
@@ -174,20 +175,14 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """BEGIN IMMEDIATE … COMMIT, or ROLLBACK if anything was refused."""
+        """One exclusive transaction. Raises ConfigError if it cannot be written."""
         writes: list[Future[None]] | None = getattr(self._step, "writes", None)
         with self._lock:
             try:
                 # A commit waits for the disk by itself, unless the step that it belongs to will.
                 self._db.execute(f"PRAGMA synchronous={'FULL' if writes is None else 'NORMAL'}")
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
+                with exclusive(self._db):
                     yield
-                    self._db.execute("COMMIT")
-                except BaseException:
-                    with suppress(sqlite3.Error):  # a commit that failed may have ended the transaction already
-                        self._db.execute("ROLLBACK")
-                    raise
             except sqlite3.Error as refused:
                 raise _cannot_write(refused) from refused
         if writes is not None and self._disk is not None:

@@ -23,6 +23,7 @@ from typing import Self, get_args
 
 from secagg.dp.accountant import Guarantee, Spending, Unit, account, adaptive, check_delta, check_delta_for, spending_from, spending_to
 from secagg.errors import BudgetExceeded, ConfigError, LocalProtocolError
+from secagg.transaction import exclusive
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS budgets (
@@ -33,6 +34,10 @@ CREATE TABLE IF NOT EXISTS spent (
 CREATE TABLE IF NOT EXISTS limits (
     number INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT NOT NULL, at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, units INTEGER NOT NULL,
     epsilon REAL NOT NULL, delta REAL NOT NULL, after INTEGER NOT NULL);
+CREATE TRIGGER IF NOT EXISTS limits_stay BEFORE UPDATE ON limits BEGIN SELECT RAISE(ABORT, 'limits are only added'); END;
+CREATE TRIGGER IF NOT EXISTS limits_are_kept BEFORE DELETE ON limits BEGIN SELECT RAISE(ABORT, 'limits are only added'); END;
+CREATE TRIGGER IF NOT EXISTS limits_are_new BEFORE INSERT ON limits WHEN EXISTS (SELECT 1 FROM limits WHERE number = NEW.number)
+    BEGIN SELECT RAISE(ABORT, 'limits are only added'); END;
 """
 _TABLES = {"budgets", "spent"}
 _WAIT = 120
@@ -298,22 +303,8 @@ class BudgetLedger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock:
-            with self._refusals():
-                self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                with self._refusals():
-                    self._db.execute("ROLLBACK")
-                raise
-            with self._refusals():
-                try:
-                    self._db.execute("COMMIT")
-                except sqlite3.Error:
-                    with suppress(sqlite3.Error):  # as SQLite ends some failed transactions itself; the refusal that is told is the first
-                        self._db.execute("ROLLBACK")
-                    raise
+        with self._lock, self._refusals(), exclusive(self._db):
+            yield
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

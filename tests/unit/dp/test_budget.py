@@ -96,6 +96,13 @@ def test_a_limit_that_was_moved_leaves_the_one_before(ledger):
     assert all(len(limit.at) == len("2026-01-01 00:00:00") for limit in found)
 
 
+@pytest.mark.parametrize("statement", ["DELETE FROM limits", "UPDATE limits SET epsilon = 9.0", "REPLACE INTO limits SELECT * FROM limits"])
+def test_the_record_of_limits_is_only_added_to(ledger, tmp_path, statement):
+    with sqlite3.connect(tmp_path / "budget.sqlite") as database, pytest.raises(sqlite3.IntegrityError, match="only added"):
+        database.execute(statement)
+    assert [limit.epsilon for limit in ledger.balance("captions").limits] == [2.0]
+
+
 def test_noise_of_several_kinds_stops_by_a_filter_that_never_states_less(ledger):
     """Who sees that the first rounds went well and then takes less noise is not covered by composition of fixed steps."""
     spend(ledger, 1)
@@ -292,5 +299,13 @@ def test_the_command_sets_and_shows(tmp_path):
     assert line["entries"] == [
         {"release": "1-1", "task": "t", "round": 1, "attempt": 1, "steps": [{"count": 1, "noise_multiplier": 4.0, "sampling": 1.0}]}
     ]
+    assert "the limit was moved" not in shown.stdout
+    assert run(app, ["budget", "set", file, "--data", "captions", "--epsilon", "5", "--units", "1000"]).exit_code == 0
+    moved = " ".join(run(app, ["budget", "show", file]).stdout.split())
+    assert "the limit was moved" in moved
+    assert "ε = 3 after 0 releases" in moved
+    assert "ε = 5 after 1 releases" in moved
+    (line,) = (json.loads(text) for text in run(app, ["budget", "show", file, "--json"]).stdout.splitlines())
+    assert [(one["epsilon"], one["after"]) for one in line["limits"]] == [(3.0, 0), (5.0, 1)]
     assert run(app, ["budget", "show", str(tmp_path / "none.sqlite")]).exit_code == 2
     assert run(app, ["budget", "set", file, "--data", "captions", "--epsilon", "0.001", "--units", "1000"]).exit_code == 1
