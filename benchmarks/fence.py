@@ -310,7 +310,55 @@ def text_fence(rng: random.Random) -> dict[str, Any]:
         "false_hits": false,
         "worst_disguise": min(found.items(), key=lambda item: item[1]),
         **english(),
+        **crossed(captions),
     }
+
+
+def crossed(chinese: list[str]) -> dict[str, Any]:
+    """False hits of a list on clean text of the other language: what is found there that no line of the list spells."""
+    vehicles = json.loads((DATA / "incidents/community-vehicles.en.json").read_text(encoding="utf-8"))
+    english = [text for text in strings(vehicles) if " " in text]
+    for name in ("energy-gas-incidents", "urban-city-reports", "community-city-reports"):
+        english += (DATA / f"incidents/{name}.en.csv").read_text(encoding="utf-8").splitlines()
+    found = {}
+    for name, texts in (("houbb-65k.zh", english), ("ldnoobw.zh", english), ("ldnoobw.en", chinese)):
+        lines = (DATA / f"blocklists/{name}.txt").read_text(encoding="utf-8").splitlines()
+        listed = Phrases(name, tuple(line for line in lines if any(map(str.isalnum, line))))
+        spelled, fence = {bare(phrase) for phrase in listed.phrases}, Fence(listed)
+        false = sum(any(bare(text[hit.start : hit.end]) not in spelled for hit in fence.check(text)) for text in texts)
+        found[f"false_hits_{name}"] = f"{false} of {len(texts)}"
+    return found
+
+
+def bare(text: str) -> str:
+    return "".join(filter(str.isalnum, text.lower()))
+
+
+def verdicts(results: dict[str, Any]) -> list[str]:
+    """Each goal with what was measured."""
+    text, memory = results["text"], results["memory"]
+    attacked = {name: found for name, found in results.items() if isinstance(found, dict) and "leaks" in found}
+    largest = max(attacked.values(), key=lambda found: found["tokens"])
+    crossed = {name: text[name] for name in text if name.startswith("false_hits_")}
+    goals = [
+        ("outputs that leak", sum(found["leaks"] for found in attacked.values()), 0),
+        ("build, seconds", largest["build_s"], 3),
+        ("step, warm, median, ms", largest["warm_step_ms"]["median"], 0.2),
+        ("step, first visit, 99th of 100, ms", largest["first_visit_ms"]["p99"], 1),
+        ("50,000 phrases, text fence, MB", memory["text_fence_mb"], 100),
+        ("50,000 phrases, decoding fence on it, vocabulary included, MB", memory["decoding_fence_mb"], 100),
+        ("text fence, microseconds a caption (50,000 a second)", round(1e6 / text["captions_per_cpu_s"], 1), 20),
+        ("worst of the disguises, missed, %", round(100 * (1 - text["worst_disguise"][1]), 2), 1),
+        ("false hits, Chinese captions, %", round(100 * text["false_hits"] / text["captions"], 3), 0.1),
+        ("false hits, English texts, %", round(100 * text["english_false_hits"] / text["english_texts"], 3), 0.1),
+        *((f"{name}, other language, %", percent(of), 0.1) for name, of in crossed.items()),
+    ]
+    return [f"{name}: {value} (goal {goal}) {'met' if value <= goal else 'NOT MET'}" for name, value, goal in goals]
+
+
+def percent(share: str) -> float:
+    count, _, whole = share.partition(" of ")
+    return round(100 * int(count) / int(whole), 3)
 
 
 def english() -> dict[str, Any]:
@@ -361,7 +409,8 @@ def main() -> None:
     chosen = {name: vocabulary for name, vocabulary in vocabularies().items() if options.only in (None, name)}
     results = {name: attack(vocabulary, phrases, options.outputs, rng) for name, vocabulary in chosen.items()}
     beside = {} if options.only else {"text": text_fence(rng), "memory": kept}
-    print(json.dumps({"machine": machine(), **beside, **results}, indent=1, ensure_ascii=False))
+    whole = {"machine": machine(), **beside, **results}
+    print(json.dumps(whole if options.only else {**whole, "goals": verdicts(whole)}, indent=1, ensure_ascii=False))
 
 
 if __name__ == "__main__":

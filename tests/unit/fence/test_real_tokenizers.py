@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -65,7 +66,7 @@ def generate(model, tokenizer, processors, **how):
     return out[:, prompts["input_ids"].shape[1] :]
 
 
-WAYS = {
+WAYS: dict[str, dict[str, Any]] = {
     "greedy": {"do_sample": False},
     "sampling": {"do_sample": True, "num_return_sequences": 2},
     "beams": {"do_sample": False, "num_beams": 3, "num_return_sequences": 2},
