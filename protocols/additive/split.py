@@ -7,13 +7,12 @@ Any m − 1 of them are uniform and independent of x.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import local
 
 import numpy as np
 
 from secagg.crypto.derive import derive, digest
 from secagg.crypto.expand import Stream
-from secagg.crypto.many import Lanes
+from secagg.crypto.many import Lanes, Room
 from secagg.crypto.stream import commitment, seal_stream
 from secagg.math.ring import Ring
 from secagg.payload import Blob
@@ -61,7 +60,7 @@ def opening_of(secret: Secret, context: bytes) -> Opening:
 def seal_masked(vector: Vector | Source, masks: Sequence[Mask], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
     """`vector` plus or minus every mask, sealed, with its commitment. One pass: a piece is made, masked, packed and sealed in the cache."""
     word, lanes, length = ring.bits // 8, Lanes(masks, ring), vector.shape[0]
-    room = _Room(min(_PIECE, length), ring)
+    room = Room(0 if ring.fills_word else min(_PIECE, length), ring.dtype)
 
     def fill(offset: int, buffer: memoryview) -> None:
         start, count = offset // word, len(buffer) // word
@@ -77,10 +76,3 @@ def seal_masked(vector: Vector | Source, masks: Sequence[Mask], ring: Ring, key:
     payload_key, size = _payload_key(key, context), ring.packed_size(length)
     sealed = Blob(seal_stream(payload_key, fill, size, purpose=_PAYLOAD, context=context, piece=ring.packed_size(_PIECE)))
     return sealed, commitment(sealed)
-
-
-class _Room(local):
-    """Words of one thread that lie in the ring's dtype before they are packed."""
-
-    def __init__(self, length: int, ring: Ring) -> None:
-        self.words: Vector = np.empty(0 if ring.fills_word else length, ring.dtype)

@@ -106,3 +106,10 @@ def combine(streams: Sequence[tuple[Stream, int]], words: Words, ring: RingLike,
         Lanes(streams, ring).combine_into(words[start : pieces.stop * size], first + start)
 
     spread(work, -(-words.size // size))
+
+
+class Room(local):
+    """Words of one thread that lie in a ring's dtype before they are packed."""
+
+    def __init__(self, length: int, dtype: np.dtype[Any]) -> None:
+        self.words: Words = np.empty(length, dtype)
