@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
 def wanted(command: str, rest: list[str]) -> set[str]:
     """The extras that `command` needs: the demo alone brings no tools, and the text model only when it is named."""
     if command == "demo":
-        return {"demo", "text"} if any("text" in word for word in rest) else {"demo"}
+        return {"demo", *(["text"] if any("text" in word for word in rest) else []), *(["dp"] if "--dp" in rest else [])}
     return set(EXTRAS)
 
 

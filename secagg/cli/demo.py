@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,14 @@ def demo(
     sanitise: Annotated[
         bool, typer.Option("--sanitise/--no-sanitise", help="Take personal values out of the captions before training on them.")
     ] = True,
+    dp: Annotated[
+        float | None,
+        typer.Option("--dp", help="A private run: train under this ε, beside the same training without noise, and meter what it tells."),
+    ] = None,
+    dp_noise: Annotated[
+        str,
+        typer.Option(help="`local`: DP-SGD in each company hides a record; `distributed`: noise in the sum hides a company's update."),
+    ] = "local",
     lang: Annotated[str, typer.Option(help="Language of the output and the report: en or zh.")] = "en",
     as_json: Json = False,
 ) -> None:
@@ -51,7 +60,20 @@ def demo(
     if threshold and protocol not in ("ckks", "ckks-threshold"):
         raise ConfigError(f"--threshold: parts of a key are for --protocol ckks; {protocol} has no key that decrypts")
     protocol = "ckks-threshold" if threshold else protocol
-    options = Options(out=out, task=task, data=data, protocol=protocol, rounds=rounds, seed=seed, quick=quick, peer=peer, sanitise=sanitise)
+    with output.progress(words("live.noise")) if dp is not None else nullcontext():
+        options = Options(
+            out=out,
+            task=task,
+            data=data,
+            protocol=protocol,
+            rounds=rounds,
+            seed=seed,
+            quick=quick,
+            peer=peer,
+            sanitise=sanitise,
+            dp=dp,
+            dp_noise=dp_noise,
+        )
     console = Console(stderr=as_json, markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
         console.width = 160  # a log keeps long lines whole

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 from secagg.demo.plans import PlanFacts
+from secagg.demo.private import BITS, PRIVATE, RUNS, UPDATE_CLIP, PrivateFacts, private_facts
 from secagg.demo.task import VARIANTS
 from secagg.demo.tasks import check_task, companies_of
 from secagg.errors import ConfigError
@@ -39,6 +41,8 @@ CRITERIA: Mapping[str, tuple[tuple[str, str, float], ...]] = {
     "text": (("gain", "disjoint", 0.10),),
 }
 """Task to (criterion, variant, what is required of the first metric)."""
+PRIVATE_CRITERIA: tuple[tuple[str, str, float], ...] = (("audit", PRIVATE, 0.0),)
+"""What is audited must not exceed the claim."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,9 @@ class Options:
     peer: bool = False
     sanitise: bool = True
     """Whether captions pass the sanitiser before training."""
+    dp: float | None = None
+    """ε of a private run; None: no noise is added."""
+    dp_noise: str = "local"
 
     def __post_init__(self) -> None:
         check_task(self.task, str(self.data) if self.data else None)
@@ -70,6 +77,17 @@ class Options:
             raise ConfigError(f"--out {self.out}: this is a file; name a folder")
         if self.peer and self.protocol != "additive":
             raise ConfigError(f"--peer: every company runs an aggregator, and {self.protocol} has none: leave --peer out, or use additive")
+        if self.dp is None and self.dp_noise != "local":
+            raise ConfigError(f"--dp-noise {self.dp_noise}: say how much with --dp 8")
+        if self.dp is not None and find_spec("opacus") is None:
+            raise ConfigError("--dp needs opacus: run `pip install 'secagg[dp]'`")
+        if self.dp is not None and self.task != "scenes":
+            raise ConfigError("--dp: the private run is of --task scenes; the texts of --data are too few to hide one among")
+        if self.dp is not None and self.dp_noise == "distributed" and self.protocol not in ("additive", "pairwise"):
+            raise ConfigError(
+                f"--dp-noise distributed: shares of noise are for additive and pairwise; {self.protocol} takes --dp-noise local"
+            )
+        self.private  # noqa: B018  # refuses an ε that means nothing
         self.plan  # noqa: B018  # proves the protocol and reads the companies now
 
     @cached_property
@@ -82,11 +100,32 @@ class Options:
             raise ConfigError(f"--data has a company {taken[0]!r}, which is a name of the demo's own: rename its file")
         return found
 
+    @cached_property
+    def private(self) -> PrivateFacts | None:
+        """The numbers of a private run. Raises ConfigError."""
+        return None if self.dp is None else private_facts(self.dp_noise, self.dp, rounds=self.rounds, quick=self.quick)
+
     @property
     def plan(self) -> PlanFacts:
+        """Of rounds without noise."""
         return PlanFacts(
-            self.protocol, len(self.companies), len(self.aggregators), clip=EFFORT[self.task].clip, bits=16, rotation=True, max_weight=4096
+            self.protocol,
+            len(self.companies),
+            len(self.aggregators),
+            clip=EFFORT[self.task].clip,
+            bits=16,
+            rotation=True,
+            max_weight=1 if self.private else 4096,
         )
+
+    @property
+    def private_plan(self) -> PlanFacts | None:
+        """Of rounds with noise: what is hidden decides how an update is clipped and encoded."""
+        if self.private is None:
+            return None
+        if self.private.local:
+            return replace(self.plan, private=self.private.to_json())
+        return replace(self.plan, private=self.private.to_json(), clip=UPDATE_CLIP, bits=BITS)
 
     @property
     def aggregators(self) -> tuple[str, ...]:
@@ -119,15 +158,25 @@ class Options:
 
     @property
     def variants(self) -> tuple[str, ...]:
+        """The trainings that are compared, the one of examples and views first."""
+        if self.private:
+            return RUNS
         return VARIANTS[:1] if self.quick else VARIANTS
 
     @property
+    def compared(self) -> tuple[str, ...]:
+        """Who trains beside the secure rounds: in a private run nobody, because each training of a company spends of its budget."""
+        return () if self.private else (*self.companies, POOL)
+
+    @property
     def number_of_rounds(self) -> int:
+        if self.private:
+            return self.private.rounds
         return self.rounds or (QUICK_ROUNDS if self.quick else EFFORT[self.task].rounds)
 
     @property
     def steps(self) -> int:
-        return EFFORT[self.task].steps
+        return self.private.steps if self.private else EFFORT[self.task].steps
 
     @property
     def every(self) -> int:
@@ -137,8 +186,10 @@ class Options:
     @property
     def rehearsals(self) -> tuple[tuple[int | None, int], ...]:
         """(values of an update, or None for as many as the task's, rounds of each kind) to measure secrecy with."""
-        return ((None, 5),) if self.quick else ((None, 9), (4_000_000, 5))
+        return ((None, 5),) if self.quick or self.private else ((None, 9), (4_000_000, 5))
 
     @property
     def criteria(self) -> tuple[tuple[str, str, float], ...]:
-        return () if self.quick else CRITERIA[self.task]
+        if self.quick:
+            return ()
+        return PRIVATE_CRITERIA if self.private else CRITERIA[self.task]

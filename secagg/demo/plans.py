@@ -10,6 +10,7 @@ from typing import Any
 
 from protocols import additive, ckks, pairwise
 from protocols.ckks import threshold
+from secagg.demo.private import PrivateFacts
 from secagg.demo.tap import tapped, tapped_ckks, tapped_pairwise, tapped_threshold
 from secagg.encode.layout import Layout
 from secagg.errors import ConfigError
@@ -35,6 +36,8 @@ class PlanFacts:
     bits: int
     rotation: bool
     max_weight: int
+    private: dict[str, Any] | None = None
+    """`PrivateFacts`, where the rounds carry privacy terms."""
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -52,6 +55,7 @@ def secure_plan(facts: PlanFacts, *, tap: tuple[Path, str] | None = None) -> add
         "bits": facts.bits,
         "rotation": facts.rotation,
         "max_weight": facts.max_weight,
+        "privacy": None if facts.private is None else PrivateFacts(**facts.private).terms,
     }
     if facts.protocol == "pairwise":
         masked = pairwise.Plan if tap is None else tapped_pairwise(*tap)

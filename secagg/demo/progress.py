@@ -9,7 +9,8 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from secagg.demo.record import FEDERATED, POOLED, Cleaned, Cost, FencedModel, Results, RoundRecord
+from secagg.demo.private_show import print_privacy
+from secagg.demo.record import FEDERATED, POOLED, Account, Cleaned, Cost, FencedModel, Results, RoundRecord
 from secagg.demo.words import Words
 
 _BAR = 24
@@ -69,6 +70,11 @@ class Progress:
                 self._console.print(Text(f"  {words.name(variant)}  {words('live.trained', model=self.model(model))}"))
         self._show(words("live.beside", names=" · ".join(self._going.values())) if self._going else None)
 
+    def paid(self, done: Account) -> None:
+        """A company has spent of its budget what it will."""
+        numbers = {"entries": done.entries, "epsilon": done.epsilon, "limit": done.limit}
+        self._console.print(Text("  " + self._words("live.paid", company=self._words.name(done.company), **numbers)))
+
     def measured(self, cost: Cost) -> None:
         """Secure rounds were measured beside plaintext ones."""
         numbers = {
@@ -114,12 +120,14 @@ def print_results(console: Console, results: Results, words: Words) -> None:
     for variant in results.variants:
         console.print()
         console.print(_scores(results, variant, words, progress))
+    if results.privacy is not None:
+        print_privacy(console, results, results.privacy, words)
     console.print()
     console.print(_costs(results, words))
     console.print()
-    worst = max(results.rounds, key=lambda one: one.difference / one.bound)
+    worst = max(results.exact_rounds, key=lambda one: one.difference / one.bound)
     console.print(Text(words("mean.title"), style="bold"))
-    numbers = {"rounds": len(results.rounds), "difference": worst.difference, "bound": worst.bound}
+    numbers = {"rounds": len(results.exact_rounds), "difference": worst.difference, "bound": worst.bound}
     console.print(Text("  " + words("mean.worst", **numbers)))
     console.print()
     console.print(Text(words("criteria.title"), style="bold"))

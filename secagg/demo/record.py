@@ -54,7 +54,7 @@ class Model(_Record):
     """One row of the table."""
 
     name: str = Field(description="a company (trained alone), `federated`, `pooled` (all data in one place) or `base` (untrained)")
-    variant: str = Field(description="`disjoint` or `overlap`; empty for `base`")
+    variant: str = Field(description="`disjoint`, `overlap`, or of a private run `private` and `exact`; empty for `base`")
     scores: dict[str, float] = Field(description="metric to value on the joint validation set")
     by_company: dict[str, float] = Field(description="the first metric on each company's own part")
     curve: tuple[Point, ...] = ()
@@ -78,6 +78,8 @@ class RoundRecord(_Record):
     bytes_down: int
     bound: float = Field(description="largest difference that quantisation allows between opened and plaintext mean, in any coordinate")
     difference: float = Field(description="largest difference measured against the plaintext mean of the same updates")
+    terms: str = Field(default="", description="the privacy terms that the receipt carries; empty where the sum is exact")
+    booked: tuple[str, ...] = Field(default=(), description="parties whose signed statement of what they spent stands in the receipt")
     clipped: int = Field(default=0, description="updates longer than the clip, scaled down to it before the comparison")
 
     @property
@@ -137,6 +139,64 @@ class FencedModel(_Record):
     suppressed: float = Field(description="probability of forbidden words, mean over the steps")
 
 
+class CanaryReading(_Record):
+    """What the model of one run tells of one planted secret."""
+
+    run: str = Field(description="`private` or `exact`")
+    times: int = Field(description="records that it stands in")
+    bits: float = Field(description="exposure: how far the secret stands out among those that could have been planted")
+    most: float = Field(description="bits that can be read at most")
+    greedy: bool = Field(description="the model writes the secret out by itself")
+    log_probability: float = Field(description="of the secret in one sample, in nats")
+
+
+class Audit(_Record):
+    """A lower bound on ε from one run, by guessing which of many canaries were planted."""
+
+    run: str
+    epsilon: float = Field(description="every smaller ε is refuted, with `confidence`; 0 refutes nothing")
+    confidence: float
+    canaries: int
+    guesses: int
+    right: int
+
+
+class Meter(_Record):
+    """The memorisation meter's readings."""
+
+    company: str = Field(description="whose captions the canaries stand in")
+    canaries: tuple[CanaryReading, ...]
+    audits: tuple[Audit, ...]
+
+
+class Account(_Record):
+    """What stands in one company's budget ledger after the run."""
+
+    company: str
+    entries: int
+    epsilon: float = Field(description="of everything that was spent, by privacy loss distributions or Rényi divergences")
+    rdp_epsilon: float = Field(description="the upper bound that checks it")
+    limit: float
+
+
+class PrivacyRecord(_Record):
+    """What a private run promised, spent and showed."""
+
+    noise: Literal["local", "distributed"]
+    unit: Literal["record", "organisation"]
+    epsilon: float = Field(description="what all rounds may cost one unit")
+    delta: float
+    terms: str = Field(description="of one round, as its signed description and receipt state them")
+    noise_multiplier: float
+    clip: float = Field(description="of one record's gradient, or of a company's update")
+    records: int = Field(description="of each company")
+    batch: int = Field(description="records in a step, on average")
+    accounts: tuple[Account, ...]
+    server_epsilon: float | None = Field(default=None, description="distributed: what one round tells the hub alone")
+    colluding_epsilon: float | None = Field(default=None, description="distributed: what it tells the hub and one company together")
+    meter: Meter
+
+
 class Histogram(_Record):
     """Counts in equal bins from `low` to `high`."""
 
@@ -188,7 +248,7 @@ class Example(_Record):
 class Criterion(_Record):
     """What the run had to show."""
 
-    name: Literal["federated", "gain", "mean"]
+    name: Literal["federated", "gain", "mean", "audit"]
     variant: str
     required: float
     measured: float
@@ -212,6 +272,7 @@ class Results(_Record):
     views: tuple[View, ...]
     examples: tuple[Example, ...]
     fenced: FencedModel | None = Field(default=None, description="the joint model behind the fence; none where the task writes no text")
+    privacy: PrivacyRecord | None = Field(default=None, description="of a private run")
     criteria: tuple[Criterion, ...] = Field(description="empty after a quick run")
     cannot_claim: tuple[str, ...]
 
@@ -229,6 +290,12 @@ class Results(_Record):
     def rows(self, variant: str) -> list[Model]:
         """The rows of one variant in table order."""
         return [row for row in self.models if row.variant == variant]
+
+    @property
+    def exact_rounds(self) -> tuple[RoundRecord, ...]:
+        """The rounds whose opened mean is to be the mean of the updates: those without noise of their own in the sum."""
+        noisy = self.privacy is not None and self.privacy.noise == "distributed"
+        return tuple(one for one in self.rounds if not (noisy and one.terms))
 
     @property
     def headline(self) -> str:

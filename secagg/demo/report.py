@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -10,6 +11,8 @@ from markupsafe import Markup
 
 from secagg.demo import figures
 from secagg.demo.figures import Line
+from secagg.demo.private import EXACT, PRIVATE
+from secagg.demo.private_show import audited, planted, samples, sentences, written
 from secagg.demo.progress import clock, count, criterion_sentence, limits, size
 from secagg.demo.record import FEDERATED, POOLED, Answer, Cleaned, Example, Model, Results, View, median
 from secagg.demo.words import TEMPLATES, Words
@@ -19,7 +22,7 @@ _COMPANY_INKS = ("company-1", "company-2", "company-3")
 
 def render(results: Results, words: Words) -> str:
     """The whole page. Deterministic: the same results give the same bytes."""
-    words = words.under(results.setting.protocol)
+    words = words.under(results.setting.protocol).under("with_dp" if results.privacy else "")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -40,6 +43,17 @@ def write(results: Results, words: Words, folder: Path) -> Path:
     return path
 
 
+@dataclass(frozen=True, slots=True)
+class PrivatePage:
+    """What the report says of a private run."""
+
+    sentences: Sequence[str]
+    company: str
+    rows: Sequence[tuple[str, ...]]
+    """(training, planted, exposure, written out, samples) of each canary."""
+    audits: Sequence[str]
+
+
 class Page:
     """What the template asks for beyond the results: figures, rows in table order, sentences with their numbers."""
 
@@ -50,6 +64,11 @@ class Page:
         """How a row is called in tables and answers."""
         return self.model(row.name)
 
+    def variant(self, name: str) -> str:
+        """What is compared in a variant, in one sentence."""
+        records = self._results.privacy.records if self._results.privacy else 0
+        return self._words(f"scores.{name}", records=records) if records else self._words(f"scores.{name}")
+
     def model(self, name: str) -> str:
         if name in self._results.companies:
             return self._words("scores.alone", company=self._words.name(name))
@@ -59,6 +78,8 @@ class Page:
         """The colour of a model, as a variable of the style sheet."""
         if name in self._results.companies:
             return _COMPANY_INKS[self._results.companies.index(name) % len(_COMPANY_INKS)]
+        if name in (PRIVATE, EXACT):
+            return FEDERATED if name == PRIVATE else POOLED
         return name if name in (FEDERATED, POOLED) else "muted"
 
     def best_single(self, variant: str) -> Model:
@@ -69,6 +90,15 @@ class Page:
 
     def headlines(self) -> Sequence[tuple[str, str, float, str]]:
         """(label, name, score, ink) of the three numbers at the top."""
+        if self._results.privacy:
+            rows = [
+                ("report.federated", self._results.model(FEDERATED, PRIVATE)),
+                ("report.best_single", self._results.model(FEDERATED, EXACT)),
+            ]
+            return [
+                (self._words(key), self._words.name(row.variant), row.scores[self._results.headline], self.ink(row.variant))
+                for key, row in rows
+            ]
         first = self._results.variants[0]
         best = self.best_single(first)
         rows = [
@@ -112,6 +142,25 @@ class Page:
             found.append((self._words.name(one.company), one, rows))
         return found
 
+    def privacy(self) -> PrivatePage | None:
+        """The sentences and rows of a private run."""
+        found = self._results.privacy
+        if found is None:
+            return None
+        words = self._words
+        said = [*sentences(self._results, found, words), words("privacy.terms", terms=found.terms)]
+        rows = [
+            (
+                words.name(one.run),
+                planted(one, words),
+                words("privacy.of", bits=one.bits, most=one.most),
+                written(one, words),
+                samples(one, words),
+            )
+            for one in found.meter.canaries
+        ]
+        return PrivatePage(said, words.name(found.meter.company), rows, [audited(one, words) for one in found.meter.audits])
+
     def cost_figures(self) -> Sequence[tuple[int, Markup]]:
         words = self._words
         drawn = []
@@ -128,7 +177,7 @@ class Page:
 
     def bound_figure(self) -> Markup:
         words = self._words
-        points = [(max(one.difference, one.bound * 1e-6), one.bound) for one in self._results.rounds]
+        points = [(max(one.difference, one.bound * 1e-6), one.bound) for one in self._results.exact_rounds]
         labels = {"difference": words("mean.column_difference"), "limit": words("mean.column_bound"), "x_label": words("mean.column_round")}
         return figures.bound("bound", words("mean.alt"), points, **labels)
 

@@ -22,12 +22,28 @@ from secagg.demo.compare import load_update, mean_difference, view
 from secagg.demo.crew import Crew
 from secagg.demo.options import BESIDE_HUB, ELSEWHERE, HUB, JUDGE, POOL, Options
 from secagg.demo.progress import Progress
-from secagg.demo.record import BASE, FEDERATED, POOLED, Cleaned, Cost, Example, FencedModel, Model, Point, Results, RoundRecord, View
-from secagg.demo.setting import criteria, describe
+from secagg.demo.record import (
+    BASE,
+    FEDERATED,
+    POOLED,
+    Account,
+    Cleaned,
+    Cost,
+    Example,
+    FencedModel,
+    Meter,
+    Model,
+    Point,
+    PrivacyRecord,
+    Results,
+    RoundRecord,
+    View,
+)
+from secagg.demo.setting import criteria, describe, privacy_record
 from secagg.demo.tap import ROUND, share_file
 from secagg.errors import ConfigError
 from secagg.pki.trial import make_trial
-from secagg.receipt import Receipt
+from secagg.receipt import Costs, Receipt
 from secagg.roster import Roster
 
 EXAMPLES = 4
@@ -41,6 +57,8 @@ def run(options: Options, progress: Progress) -> Results:
         ConfigError: the task and its data do not fit.
     """
     options.out.mkdir(parents=True, exist_ok=True)
+    for old in options.out.glob("budget-*.sqlite*"):
+        old.unlink()  # of another run: its data were other data
     with tempfile.TemporaryDirectory(prefix="secagg-demo-") as work:
         demo = Demo(options, Path(work), progress)
         with Crew(options.out / "logs", demo.listen) as crew:
@@ -60,6 +78,8 @@ class Demo:
         self._curves: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
         self._views: list[View] = []
         self._captions: list[Cleaned] = []
+        self._accounts: list[Account] = []
+        self._costs: Costs | None = None
         self._roster: Roster
         self._facts: dict[str, Any] = {}
         self._aggregators: tuple[str, ...] = ()
@@ -70,7 +90,7 @@ class Demo:
         self._train()
         costs = self._measure()
         self._progress.stage("live.examples")
-        return self._results(costs, self._examples(), self._fenced())
+        return self._results(costs, self._examples(), self._fenced(), self._metered())
 
     def listen(self, _party: str, event: str, facts: Mapping[str, Any]) -> None:
         """What a party tells while it works."""
@@ -86,6 +106,12 @@ class Demo:
         """A company has its captions ready, and says what was taken out of them."""
         self._captions.append(Cleaned.model_validate(gives["cleaned"]))
         self._progress.cleaned(self._captions[-1])
+
+    def _left(self, gives: Mapping[str, Any]) -> None:
+        """A company has taken part in all rounds of a variant, and says what stands in its budget."""
+        if gives["account"]:
+            self._accounts.append(Account.model_validate(gives["account"]))
+            self._progress.paid(self._accounts[-1])
 
     def _make_keys(self) -> None:
         options = self._options
@@ -115,12 +141,15 @@ class Demo:
             "side": options.beside,
             "sanitise": options.sanitise,
             "plan": options.plan.to_json(),
+            "private": options.private.to_json() if options.private else None,
+            "private_plan": options.private_plan.to_json() if options.private_plan else None,
+            "budgets": str(options.out.resolve()),
             "watch": self._options.companies[0],
             "beside": [name for name in options.aggregators if name == BESIDE_HUB],
         }
         cast = {
             JUDGE: "judge",
-            POOL: "pool",
+            **({POOL: "pool"} if POOL in options.compared else {}),
             HUB: "hub",
             **dict.fromkeys(self._options.companies, "company"),
             **({ELSEWHERE: "aggregator"} if options.has_auditor else {}),
@@ -149,10 +178,12 @@ class Demo:
         for variant, address in addresses.items():
             self._attend(address, variant, tap=True)
             for company in self._options.companies:
-                crew.tell(company, "join", address=address, variant=variant)
-                crew.tell(company, "alone", variant=variant, rounds=rounds, every=options.every)
+                crew.tell(company, "join", then=self._left, address=address, variant=variant)
+                if company in options.compared:
+                    crew.tell(company, "alone", variant=variant, rounds=rounds, every=options.every)
             crew.tell(HUB, "federate", variant=variant, rounds=rounds)
-            crew.tell(POOL, "train", variant=variant, rounds=rounds, every=options.every)
+            if POOL in options.compared:
+                crew.tell(POOL, "train", variant=variant, rounds=rounds, every=options.every)
         crew.settle()
         for variant in addresses:
             self._leave(variant)
@@ -177,19 +208,35 @@ class Demo:
 
     def _examples(self) -> list[Example]:
         variant, last = self._options.variants[0], self._options.number_of_rounds
-        files = {name: f"model-{variant}-{last}-{name}.safetensors" for name in (*self._options.companies, FEDERATED, POOLED)}
+        if self._options.private:
+            files = {run: self._joint(run) for run in self._options.variants}
+        else:
+            files = {name: f"model-{variant}-{last}-{name}.safetensors" for name in (*self._options.companies, FEDERATED, POOLED)}
         shown = self.crew.ask(JUDGE, "show", files=files, count=EXAMPLES)
         return [Example.model_validate(example) for example in shown["examples"]]
 
     def _fenced(self) -> FencedModel | None:
         """The joint model, biased to say a secret, with and without the fence."""
-        file = f"model-{self._options.variants[0]}-{self._options.number_of_rounds}-{FEDERATED}.safetensors"
-        found = self.crew.ask(JUDGE, "fence", file=file)["fenced"]
+        found = self.crew.ask(JUDGE, "fence", file=self._joint(self._options.variants[0]))["fenced"]
         if found is None:
             return None
         fenced = FencedModel.model_validate(found)
         self._progress.fenced(fenced)
         return fenced
+
+    def _joint(self, variant: str) -> str:
+        """The file of the last joint model of a variant."""
+        return f"model-{variant}-{self._options.number_of_rounds}-{FEDERATED}.safetensors"
+
+    def _metered(self) -> PrivacyRecord | None:
+        """What the private run promised, spent and tells."""
+        facts = self._options.private
+        if facts is None:
+            return None
+        self._progress.stage("live.metering")
+        meter = Meter.model_validate(self.crew.ask(JUDGE, "meter", files={run: self._joint(run) for run in self._options.variants}))
+        accounts = sorted(self._accounts, key=lambda one: self._options.companies.index(one.company))
+        return privacy_record(facts, accounts, meter, self._costs)
 
     def _attend(self, address: str, name: str, *, tap: bool) -> None:
         if self._options.has_auditor:
@@ -215,6 +262,8 @@ class Demo:
         self._aggregators = receipt.round.description.servers
         updates = [load_update(self._work / f"update-{variant}-{number}-{company}.safetensors") for company in receipt.included]
         found = mean_difference(receipt.round, load_file(self._work / f"mean-{variant}-{number}.safetensors"), updates)
+        self._costs = receipt.costs() or self._costs
+        terms = receipt.round.description.privacy
         self._rounds[variant, number] = RoundRecord(
             **facts,
             rd=receipt.round.ctx.rd.hex(),
@@ -222,6 +271,8 @@ class Demo:
             result=receipt.result.hex(),
             bound=found.bound,
             difference=found.largest,
+            terms=str(terms) if terms else "",
+            booked=tuple(one.party for one in receipt.spent),
             clipped=found.clipped,
         )
         if number == ROUND and variant == self._options.variants[0]:
@@ -235,9 +286,10 @@ class Demo:
         files = {str(name): self._work / share_file(variant, name) for name in (self._aggregators if self._options.aggregators else (HUB,))}
         self._views.append(view(receipt.round, company, variant, update=update, weight=weight, files=files))
 
-    def _results(self, costs: list[Cost], examples: list[Example], fenced: FencedModel | None) -> Results:
+    def _results(self, costs: list[Cost], examples: list[Example], fenced: FencedModel | None, privacy: PrivacyRecord | None) -> Results:
         options = self._options
-        names = [(BASE, ""), *((name, variant) for variant in options.variants for name in (*self._options.companies, FEDERATED, POOLED))]
+        trained = (FEDERATED,) if options.private else (*options.companies, FEDERATED, POOLED)
+        names = [(BASE, ""), *((name, variant) for variant in options.variants for name in trained)]
         models = tuple(self._model(name, variant) for name, variant in names)
         rounds = tuple(self._rounds[key] for key in sorted(self._rounds, key=lambda key: (options.variants.index(key[0]), key[1])))
         metrics = tuple(self._facts["metrics"])
@@ -255,7 +307,8 @@ class Demo:
             views=tuple(self._views),
             examples=tuple(examples),
             fenced=fenced,
-            criteria=criteria(options, metrics[0], models, rounds),
+            privacy=privacy,
+            criteria=criteria(options, metrics[0], models, rounds, privacy),
             cannot_claim=tuple(self._facts["cannot_claim"]),
         )
 

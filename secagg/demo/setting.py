@@ -11,7 +11,9 @@ from pathlib import Path
 import secagg
 from secagg.demo.options import Options
 from secagg.demo.plans import secure_plan
-from secagg.demo.record import FEDERATED, Criterion, Model, RoundRecord, Setting
+from secagg.demo.private import PRIVATE, PrivateFacts
+from secagg.demo.record import FEDERATED, Account, Criterion, Meter, Model, PrivacyRecord, RoundRecord, Setting
+from secagg.receipt import Costs
 
 _PACKAGES = ("torch", "transformers", "peft", "numpy", "grpcio", "cryptography")
 
@@ -40,15 +42,40 @@ def describe(options: Options, aggregators: tuple[str, ...], values: int) -> Set
     )
 
 
-def criteria(options: Options, metric: str, models: Sequence[Model], rounds: Sequence[RoundRecord]) -> tuple[Criterion, ...]:
+def privacy_record(facts: PrivateFacts, accounts: Sequence[Account], meter: Meter, costs: Costs | None) -> PrivacyRecord:
+    """What a private run promised, spent and showed."""
+    return PrivacyRecord(
+        noise=facts.noise,
+        unit=facts.unit,
+        epsilon=facts.epsilon,
+        delta=facts.delta,
+        terms=str(facts.terms),
+        noise_multiplier=facts.noise_multiplier,
+        clip=facts.clip,
+        records=facts.records,
+        batch=facts.batch,
+        accounts=tuple(accounts),
+        server_epsilon=costs.server if costs else None,
+        colluding_epsilon=costs.colluding if costs else None,
+        meter=meter,
+    )
+
+
+def criteria(
+    options: Options, metric: str, models: Sequence[Model], rounds: Sequence[RoundRecord], privacy: PrivacyRecord | None
+) -> tuple[Criterion, ...]:
     """What the run had to show and what it showed; nothing after a quick run."""
     found = []
     for name, variant, required in options.criteria:
+        if privacy is not None:
+            found += _private(privacy)
+            continue
         scores = {model.name: model.scores[metric] for model in models if model.variant == variant}
         measured = scores[FEDERATED] - (max(scores[company] for company in options.companies) if name == "gain" else 0.0)
         found.append(Criterion(name=name, variant=variant, required=required, measured=measured, holds=measured >= required))
     if options.criteria:
-        worst = max(one.difference / one.bound for one in rounds)
+        noisy = privacy is not None and privacy.noise == "distributed"
+        worst = max(one.difference / one.bound for one in rounds if not (noisy and one.terms))
         found.append(Criterion(name="mean", variant="", required=1.0, measured=worst, holds=worst <= 1.0))
     return tuple(found)
 
@@ -70,3 +97,12 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _private(privacy: PrivacyRecord) -> list[Criterion]:
+    """What a private run had to show: no audit above what was claimed of a record. Its utility is told, and nothing is asked of it."""
+    if privacy.noise == "distributed":
+        return []  # the unit is a company, whose single record the meter does not speak of
+    spent = max(one.epsilon for one in privacy.accounts)
+    measured = max(one.epsilon for one in privacy.meter.audits if one.run == PRIVATE)
+    return [Criterion(name="audit", variant=PRIVATE, required=spent, measured=measured, holds=measured <= spent)]

@@ -21,7 +21,7 @@ def show(options: Options, console: Console, words: Words) -> Results:
     Raises:
         PartyFailed: after the end of its log was printed.
     """
-    words = words.under(options.protocol)
+    words = words.under(options.protocol).under("with_dp" if options.private else "")
     progress = Progress(console, words)
     try:
         results = run(options, progress)
@@ -45,6 +45,7 @@ def show(options: Options, console: Console, words: Words) -> Results:
         ("live.report", write(results, words, options.out)),
         ("live.results", data),
         ("live.audits", options.out / "audit-*.html"),
+        *([("live.budgets", options.out / "budget-*.sqlite")] if results.privacy else []),
         ("live.logs", options.out / "logs"),
     ):
         console.print(Text(words(key, path=path)))

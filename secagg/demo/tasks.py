@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from secagg.demo.private import PrivateFacts
 from secagg.demo.task import Task
 from secagg.demo.text_data import read_reports
 from secagg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from secagg.demo.private_task import PrivateScenes
 
 STREET: tuple[str, ...] = ("energy", "community", "urban")
 """The companies that photograph the street."""
@@ -43,4 +49,10 @@ def load_task(name: str, data: str | None, seed: int, *, sanitise: bool) -> Task
         text: Task = import_module("secagg.demo.text_task").TextTask(Path(str(data)), seed, sanitise=sanitise)
         return text
     scenes: Task = import_module("secagg.demo.scene_task").SceneTask(seed, sanitise=sanitise)
+    return scenes
+
+
+def load_private(facts: Mapping[str, Any], seed: int, *, sanitise: bool) -> PrivateScenes:
+    """Build the task of a private run; `facts` are `PrivateFacts` as JSON. Loads torch."""
+    scenes: PrivateScenes = import_module("secagg.demo.private_task").PrivateScenes(seed, PrivateFacts(**facts), sanitise=sanitise)
     return scenes

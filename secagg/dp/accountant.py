@@ -28,6 +28,7 @@ MOST_DELTA = 1e-5
 """Largest δ for an organisation."""
 
 _MOST_NOISE, _STEP, _COARSE = 1e4, 1e-4, 1e-3
+_TINY = 1e-300
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -143,17 +144,23 @@ def adaptive(steps: Sequence[Spending], *, limit: float, delta: float) -> float:
     if not summed:
         return _by_renyi(merged, delta, _order(limit, delta)) if merged else 0.0
     order = min(ORDERS, key=lambda one: abs(one - _order(limit, delta)))  # integer noise has integer orders
-    spread: float = log1p(-1 / order) - (log(delta) + log(order)) / (order - 1)
-    lost: float = _by_renyi(merged, delta, order) - spread if merged else 0.0
+    # The library states ε = 0 for a divergence under δ², and adding that up would forget what it costs to turn the sum into ε: at a δ this
+    # small it states the divergence itself, from which the sum is made.
+    lost: float = _by_renyi(merged, _TINY, order) - _spread(order, _TINY) if merged else 0.0
     lost += sum(one.count * one.renyi(order) for one in summed)
-    return max(0.0, lost + spread)
+    return max(0.0, lost + _spread(order, delta))
+
+
+def _spread(order: float, delta: float) -> float:
+    """ε less the Rényi divergence at `order` that it comes from. [Canonne, Kamath and Steinke 2020, proposition 12]"""
+    return log1p(-1 / order) - (log(delta) + log(order)) / (order - 1)
 
 
 @lru_cache(maxsize=64)
 def _order(limit: float, delta: float) -> float:
     """The order at which the most Gaussian noise fits under `limit`: there the loss is the order times a constant."""
     orders = [1 + step / 20 for step in range(1, 20 * 63)]
-    return max(orders, key=lambda order: (limit - log1p(-1 / order) + (log(delta) + log(order)) / (order - 1)) / order)
+    return max(orders, key=lambda order: (limit - _spread(order, delta)) / order)
 
 
 def noise_for(

@@ -126,7 +126,8 @@ class BudgetLedger:
         processes spend at the same time, because each accounts and writes within one exclusive transaction. A limit that was moved leaves
         the one before in the file.
         The noise of a release may be chosen by looking at earlier ones: once it is of several kinds, the stop goes by a privacy filter, and
-        (ε, 2δ) holds, δ for what is spent before the kind changes and δ for the rest.
+        (ε, 2δ) holds, δ for what is spent before the kind changes and δ for the rest. A limit raised by looking at results costs one δ
+        more: docs/decisions/0051 derives it.
 
     Args:
         path: the SQLite file.

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from secagg import Identity, serve
 from secagg.demo.parties.desk import Command, Desk
 from secagg.demo.plans import PlanFacts, bound_layout, plaintext_plan, secure_plan
+from secagg.demo.private import PRIVATE
 from secagg.demo.rehearsal import compare, network_bytes
 from secagg.roles import Plan
 from secagg.runtime import Result, Server
@@ -38,12 +39,15 @@ class Hub:
         self._beside: list[str] = facts["beside"]
         self._aggregators = [Identity.load(folder / name) for name in self._beside]
         self._plan = PlanFacts(**facts["plan"])
+        self._private = PlanFacts(**facts["private_plan"]) if facts["private_plan"] else None
+        self._rate = np.float32(facts["private"]["server_rate"] if facts["private"] else 1.0)
         self._watch: str = facts["watch"]
         self._servers: dict[str, Server] = {}
 
     def open(self, variant: str, base_model: str, adapter: str) -> dict[str, str]:
         """Listen for the parties of a variant. Gives the address."""
-        plan = secure_plan(self._plan, tap=(self._work, self._watch))
+        facts = self._private if self._private and variant == PRIVATE else self._plan
+        plan = secure_plan(facts, tap=(self._work, self._watch))
         model = load_file(self._work / "initial.safetensors")
         layout = bound_layout(model, json.loads(adapter))
         return {"address": self._serve(variant, plan, model, base_model=bytes.fromhex(base_model), layout=layout)}
@@ -55,7 +59,7 @@ class Hub:
             server.wait_for(self._plan.clients, DEADLINE)
             for number in range(1, rounds + 1):
                 result = server.aggregate(DEADLINE)
-                model = {name: value + result.mean[name] for name, value in model.items()}
+                model = {name: value + self._rate * result.mean[name] for name, value in model.items()}
                 server.publish(model)
                 self._keep(variant, number, model, result)
 

@@ -12,15 +12,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from secagg.demo.parties.desk import Command, Desk
-from secagg.demo.task import Sample
-from secagg.demo.tasks import load_task
+from secagg.demo.task import Sample, Task
+from secagg.demo.tasks import load_private, load_task
 
 
 def commands(desk: Desk) -> Mapping[str, Command]:
     """What the demo can tell it to do."""
     torch.set_num_threads(1)
     judge = Judge(desk)
-    return {"begin": judge.begin, "score": judge.score, "show": judge.show, "fence": judge.fence}
+    return {"begin": judge.begin, "score": judge.score, "show": judge.show, "fence": judge.fence, "meter": judge.meter}
 
 
 class Judge:
@@ -29,7 +29,8 @@ class Judge:
     def __init__(self, desk: Desk) -> None:
         facts = desk.facts
         self._work = Path(facts["work"])
-        self._task = load_task(facts["task"], facts["data"], int(facts["seed"]), sanitise=facts["sanitise"])
+        self._private = load_private(facts["private"], int(facts["seed"]), sanitise=facts["sanitise"]) if facts["private"] else None
+        self._task: Task = self._private or load_task(facts["task"], facts["data"], int(facts["seed"]), sanitise=facts["sanitise"])
 
     def begin(self) -> dict[str, Any]:
         """Write the adapter that all start from. Gives what the demo must know of the task."""
@@ -53,6 +54,11 @@ class Judge:
         """What each model says to the first examples. `files`: model name to a file of the work folder."""
         states = {name: load_file(self._work / file) for name, file in files.items()}
         return {"examples": [_example(sample) for sample in self._task.samples(states, count)]}
+
+    def meter(self, files: Mapping[str, str]) -> dict[str, Any]:
+        """What the models of a private run tell of the canaries. `files`: run to a file of the work folder."""
+        assert self._private is not None  # noqa: S101  # only a private run asks
+        return self._private.meter({run: load_file(self._work / file) for run, file in files.items()}).model_dump()
 
     def fence(self, file: str) -> dict[str, Any]:
         """What the model in a file of the work folder says that is biased to say a secret, without the fence and with it."""

@@ -137,6 +137,13 @@ def test_integer_noise_costs_what_gaussian_noise_of_its_multiplier_does():
     assert guarantee.epsilon > account([summed(9)], delta=1e-6, unit="organisation").epsilon
 
 
+def test_steps_that_cost_next_to_nothing_do_not_make_a_filter_forget_what_was_spent():
+    """dp-accounting states ε = 0 for a divergence under δ²; taken for a part of a sum that would be a negative one."""
+    alone = adaptive([summed()], limit=3.0, delta=1e-6)
+    for noise in (1e4, 1e6, 1e9):
+        assert alone <= adaptive([summed(), Steps(1, noise)], limit=3.0, delta=1e-6) == pytest.approx(alone, abs=1e-6)
+
+
 def test_both_kinds_of_noise_together_cost_more_than_each_and_at_most_the_sum():
     mixed = account([summed(), Steps(5, 4.0)], delta=1e-6, unit="organisation").epsilon
     halves = [account([one], delta=5e-7, unit="organisation").epsilon for one in (summed(), Steps(5, 4.0))]
