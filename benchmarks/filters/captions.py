@@ -1,321 +1,31 @@
-"""Labelled captions for scoring the sanitiser: seeded, in two languages, with eleven kinds of disguise.
+"""Labelled captions for scoring the sanitiser: seeded, in two languages, with fifteen kinds of disguise.
 
-Nothing here is imported from `secagg.filters`: surnames, roads, templates, checksums and disguises are written a second time, so that a
-score says how well the recognisers read captions and not how well they read themselves.
+Nothing here is imported from `secagg.filters`: words, templates, checksums and disguises are written a second time, so that a score says
+how well the recognisers read captions and not how well they read themselves.
 """
 
 from __future__ import annotations
 
 import random
-import string
 from collections.abc import Callable
 from dataclasses import dataclass
 
-SURNAMES = [
-    "欧阳",
-    "司马",
-    "上官",
-    "诸葛",
-    "赵",
-    "钱",
-    "孙",
-    "李",
-    "周",
-    "吴",
-    "郑",
-    "王",
-    "冯",
-    "陈",
-    "褚",
-    "卫",
-    "蒋",
-    "沈",
-    "韩",
-    "杨",
-    "朱",
-    "秦",
-    "尤",
-    "许",
-    "何",
-    "吕",
-    "施",
-    "张",
-    "孔",
-    "曹",
-    "严",
-    "华",
-    "金",
-    "魏",
-    "陶",
-    "姜",
-    "谢",
-    "邹",
-    "章",
-    "苏",
-    "潘",
-    "范",
-    "彭",
-    "马",
-    "方",
-    "任",
-    "袁",
-    "柳",
-    "唐",
-    "薛",
-    "雷",
-    "贺",
-    "倪",
-    "汤",
-    "罗",
-    "郝",
-    "毕",
-    "安",
-    "常",
-    "于",
-    "傅",
-    "康",
-    "余",
-    "顾",
-    "孟",
-    "黄",
-    "穆",
-    "萧",
-    "尹",
-    "姚",
-    "邵",
-    "汪",
-    "毛",
-    "宋",
-    "庞",
-    "熊",
-    "纪",
-    "舒",
-    "项",
-    "董",
-    "梁",
-    "杜",
-    "阮",
-    "蓝",
-    "席",
-    "麻",
-    "强",
-    "贾",
-    "江",
-    "童",
-    "颜",
-    "郭",
-    "梅",
-    "林",
-    "钟",
-    "徐",
-    "邱",
-    "骆",
-    "高",
-    "夏",
-    "蔡",
-    "田",
-    "樊",
-    "胡",
-    "凌",
-    "霍",
-    "万",
-    "卢",
-    "丁",
-    "邓",
-    "洪",
-    "石",
-    "崔",
-    "吉",
-    "龚",
-    "程",
-    "陆",
-    "翁",
-    "段",
-    "侯",
-    "武",
-    "刘",
-    "龙",
-    "叶",
-    "黎",
-    "白",
-    "赖",
-    "乔",
-    "温",
-    "庄",
-    "阎",
-    "连",
-    "习",
-    "易",
-    "廖",
-    "耿",
-    "曾",
-    "关",
-]
-GIVEN = [
-    "志强",
-    "建军",
-    "晓燕",
-    "秀兰",
-    "国栋",
-    "雨欣",
-    "浩然",
-    "思远",
-    "丽娟",
-    "海涛",
-    "文博",
-    "佳怡",
-    "子轩",
-    "梓涵",
-    "玉珍",
-    "桂芳",
-    "德明",
-    "春梅",
-    "立新",
-    "卫东",
-    "小龙",
-    "静",
-    "磊",
-    "娜",
-    "敏",
-    "洋",
-    "勇",
-    "艳",
-    "杰",
-    "超",
-    "霞",
-    "鹏",
-    "飞",
-    "玲",
-    "涛",
-    "彬",
-    "丹",
-    "萍",
-    "宁",
-    "昊",
-    "欣妍",
-    "一诺",
-    "奕辰",
-    "若曦",
-    "俊熙",
-    "永福",
-    "金凤",
-    "庆祥",
-    "红霞",
-    "世杰",
-    "明珠",
-    "振华",
-    "素云",
-    "启航",
-    "嘉懿",
-    "语桐",
-    "云帆",
-    "承宇",
-    "慧敏",
-    "凯",
-]
-ENGLISH_FIRST = [
-    "James",
-    "Mary",
-    "Robert",
-    "Patricia",
-    "Wei",
-    "Priya",
-    "Ahmed",
-    "Fatima",
-    "Sofia",
-    "Liam",
-    "Olivia",
-    "Noah",
-    "Emma",
-    "Yusuf",
-    "Chloe",
-    "Diego",
-    "Hannah",
-    "Kwame",
-    "Ingrid",
-    "Pavel",
-    "Aisha",
-    "Hiroshi",
-    "Mei",
-    "Sean",
-    "Laura",
-    "Graham",
-    "Beatrice",
-    "Tomasz",
-    "Nadia",
-    "Victor",
-    "Carla",
-    "Stephen",
-]
-ENGLISH_LAST = [
-    "Smith",
-    "Johnson",
-    "Patel",
-    "Okafor",
-    "Nguyen",
-    "Kowalski",
-    "Rossi",
-    "Müller",
-    "O'Brien",
-    "Fernandez",
-    "Haddad",
-    "Tanaka",
-    "Larsen",
-    "Dubois",
-    "Ivanova",
-    "Campbell",
-    "Whitaker",
-    "Singh",
-    "Chen",
-    "Novak",
-    "McCarthy",
-    "Delgado",
-    "Hughes",
-    "Bennett",
-    "Marsh",
-    "Thornton",
-    "Osei",
-    "Lindqvist",
-    "Moreau",
-    "Blackwood",
-]
-ROADS = [
-    "人民路",
-    "解放大道",
-    "中山北路",
-    "建设街",
-    "文昌巷",
-    "滨河西路",
-    "学院路",
-    "长江东路",
-    "迎宾大街",
-    "朝阳路",
-    "和平里",
-    "凤凰路",
-    "科技二路",
-    "胜利街",
-    "环城南路",
-    "莲花巷",
-]
-ESTATES = ["阳光小区", "翠湖花园", "锦绣家园", "金桂苑", "东方明珠公寓", "幸福新村", "碧水湾小区", "紫荆花园"]
-CITIES = ["杭州市西湖区", "成都市武侯区", "广东省深圳市南山区", "武汉市江岸区", "", "", "", "江苏省苏州市吴中区", "朝阳区", "济南市"]
-STREETS = [
-    "Baker",
-    "Oakwood",
-    "Maple",
-    "Willow",
-    "Station",
-    "Church",
-    "Highfield",
-    "Elm",
-    "Cedar",
-    "Mill",
-    "Garden",
-    "Victoria",
-    "Jefferson",
-    "Lincoln",
-]
-PROVINCES = "京沪粤浙苏鲁川鄂湘冀豫闽皖辽陕"
+from benchmarks.filters.disguises import DISGUISES
+from benchmarks.filters.values import (
+    card,
+    chinese_address,
+    chinese_name,
+    coordinates,
+    credential,
+    email,
+    english_address,
+    english_name,
+    english_plate,
+    mobile,
+    number,
+    plate,
+    resident_id,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,108 +38,6 @@ class Labelled:
     entity: str
     language: str
     disguise: str = ""
-
-
-def number(rng: random.Random, count: int) -> str:
-    return "".join(rng.choice(string.digits) for _ in range(count))
-
-
-def mobile(rng: random.Random) -> str:
-    return "1" + rng.choice("3456789") + number(rng, 9)
-
-
-def resident_id(rng: random.Random, *, good: bool = True) -> str:
-    body = f"{rng.randint(11, 65)}{number(rng, 4)}{rng.randint(1940, 2015)}{rng.randint(1, 12):02}{rng.randint(1, 28):02}{number(rng, 3)}"
-    total = sum(int(digit) * pow(2, 17 - place, 11) for place, digit in enumerate(body))
-    check = "10X98765432"[total % 11]
-    return body + (check if good else rng.choice([c for c in "0123456789X" if c != check]))
-
-
-def card(rng: random.Random) -> str:
-    body = rng.choice(["6222", "6217", "6228", "4367", "5187"]) + number(rng, rng.choice([11, 14]))
-    total = sum(value - 9 if value > 9 else value for value in (int(d) * (2 - place % 2) for place, d in enumerate(reversed(body))))
-    return body + str(-total % 10)
-
-
-def plate(rng: random.Random) -> str:
-    tail = rng.choice([5, 6])
-    marks = "".join(rng.choice("ABCDEFGHJKLMNPQRSTUVWXYZ0123456789") for _ in range(tail - 1)) + rng.choice(string.digits)
-    return f"{rng.choice(PROVINCES)}{rng.choice('ABCDEFGHJ')}{rng.choice(['', '·'])}{marks}"
-
-
-def english_plate(rng: random.Random) -> str:
-    letters = lambda count: "".join(rng.choice("ABCDEFGHJKLMNPRSTUVWXYZ") for _ in range(count))  # noqa: E731
-    return rng.choice(
-        [f"{letters(2)}{number(rng, 2)} {letters(3)}", f"{letters(3)}-{number(rng, 4)}", f"{rng.randint(1, 9)}{letters(3)}{number(rng, 3)}"]
-    )
-
-
-def chinese_address(rng: random.Random) -> str:
-    house, unit, room = rng.randint(1, 299), rng.randint(1, 6), rng.randint(1, 30) * 100 + rng.randint(1, 8)
-    return rng.choice(CITIES) + rng.choice(
-        [
-            f"{rng.choice(ROADS)}{house}号{unit}单元{room}室",
-            f"{rng.choice(ROADS)}{house}号{rng.choice(ESTATES)}{unit}栋{room}",
-            f"{rng.choice(ESTATES)}{unit}号楼{rng.randint(1, 4)}单元{room}室",
-            f"{rng.choice(ESTATES)}{unit}幢{room}室",
-            f"{rng.choice(ROADS)}{house}弄{unit}号{room}室",
-        ]
-    )
-
-
-def english_address(rng: random.Random) -> str:
-    road = f"{rng.randint(1, 9999)} {rng.choice(STREETS)} {rng.choice(['Street', 'Road', 'Avenue', 'Lane', 'Drive', 'St', 'Ave'])}"
-    unit = rng.choice(["Apt", "Flat", "Unit", "Suite"])
-    return rng.choice(
-        [
-            road,
-            f"{road}, {unit} {rng.randint(1, 60)}",
-            f"{unit} {rng.randint(1, 60)}, {road}",
-            f"{road}, {unit} {rng.randint(1, 9)}{rng.choice('ABC')}",
-        ]
-    )
-
-
-def coordinates(rng: random.Random) -> str:
-    lat, lon = rng.uniform(18, 53), rng.uniform(73, 135)
-    minute = lambda value: int(value % 1 * 60)  # noqa: E731
-    return rng.choice(
-        [
-            f"{lat:.6f}, {lon:.6f}",
-            f"{lat:.4f},{lon:.4f}",
-            f"{lat:.5f}°N, {lon:.5f}°E",
-            f"{int(lat)}°{minute(lat)}'{rng.randint(0, 59)}\"N {int(lon)}°{minute(lon)}'{rng.randint(0, 59)}\"E",
-            f"北纬{lat:.4f}度，东经{lon:.4f}度",
-            f"东经{int(lon)}度{minute(lon)}分，北纬{int(lat)}度{minute(lat)}分",
-        ]
-    )
-
-
-def credential(rng: random.Random) -> str:
-    word = lambda count: "".join(rng.choice(string.ascii_letters + string.digits) for _ in range(count))  # noqa: E731
-    return rng.choice(
-        [
-            "sk-" + word(40),
-            "ghp_" + word(36),
-            "AKIA" + word(16).upper(),
-            "glpat-" + word(20),
-            "hf_" + word(34),
-            "xoxb-" + number(rng, 11) + "-" + word(24),
-        ]
-    )
-
-
-def email(rng: random.Random) -> str:
-    local = rng.choice(["zhang", "li.wei", "mary_smith", "wang", "j.rossi"]) + number(rng, rng.choice([0, 2, 4]))
-    return local + "@" + rng.choice(["163.com", "qq.com", "gmail.com", "corp.example.cn", "mail.example.org"])
-
-
-def chinese_name(rng: random.Random) -> str:
-    return rng.choice(SURNAMES) + rng.choice(GIVEN)
-
-
-def english_name(rng: random.Random) -> str:
-    return f"{rng.choice(ENGLISH_FIRST)} {rng.choice(ENGLISH_LAST)}"
 
 
 Maker = Callable[[random.Random], str]
@@ -504,27 +112,6 @@ KINDS: dict[tuple[str, str], tuple[Maker, tuple[str, ...]]] = {
     ),
 }
 
-ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff"
-HOMOGLYPHS = str.maketrans("aceopxyABCEHKMOPTX01", "асеорхуАВСЕНКМОРТХОl")
-
-
-def _each(table: Callable[[str], str]) -> Callable[[str, random.Random], str]:
-    return lambda value, rng: "".join(map(table, value))
-
-
-DISGUISES: dict[str, Callable[[str, random.Random], str]] = {
-    "full-width": _each(lambda c: chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c),
-    "zero-width": lambda value, rng: rng.choice(ZERO_WIDTH).join(value),
-    "spaced": lambda value, rng: " ".join(value),
-    "dotted": lambda value, rng: ".".join(value),
-    "dashed": lambda value, rng: "-".join(value),
-    "grouped": lambda value, rng: " ".join(value[i : i + 4] for i in range(0, len(value), 4)),
-    "Chinese numerals": _each(lambda c: "零一二三四五六七八九"[int(c)] if c in string.digits else c),
-    "homoglyphs": lambda value, rng: value.translate(HOMOGLYPHS),
-    "circled": _each(lambda c: "⓪①②③④⑤⑥⑦⑧⑨"[int(c)] if c in string.digits else c),
-    "mathematical": _each(lambda c: chr(0x1D7CE + int(c)) if c in string.digits else c),
-    "Arabic-Indic": _each(lambda c: chr(0x660 + int(c)) if c in string.digits else c),
-}
 DISGUISED: tuple[tuple[str, str], ...] = (
     ("PHONE", "zh"),
     ("ID_NUMBER", "zh"),
@@ -533,7 +120,7 @@ DISGUISED: tuple[tuple[str, str], ...] = (
     ("METER_OR_ACCOUNT", "zh"),
     ("EMAIL", "en"),
 )
-_DIGITS_ONLY = {"Chinese numerals", "circled", "mathematical", "Arabic-Indic"}
+_DIGITS_ONLY = {"Chinese numerals", "circled", "mathematical", "Arabic-Indic", "letters between"}
 
 
 def plain(seed: int, each: int) -> list[Labelled]:
@@ -549,7 +136,8 @@ def disguised(seed: int, each: int) -> list[Labelled]:
         _labelled(rng, kind, disguise)
         for disguise in DISGUISES
         for kind in DISGUISED
-        if not (kind[0] == "EMAIL" and disguise in {*_DIGITS_ONLY, "dashed", "grouped", "dotted"})
+        if not (kind[0] == "EMAIL" and disguise in {*_DIGITS_ONLY, "dashed", "grouped", "bracketed", "dotted"})
+        and not (kind[0] in ("PLATE", "METER_OR_ACCOUNT") and disguise == "letters between")
         for _ in range(each)
     ]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from secagg.filters.cased import Cased
 from secagg.filters.finding import Finding, resolve
 from secagg.filters.recogniser import THRESHOLD, Recogniser
-from secagg.filters.recognisers.address import latin_end, zh_lead
 from secagg.filters.required import digits_in
 from secagg.filters.reserved import reserved_spans
 from secagg.filters.views import View, views
@@ -16,6 +16,11 @@ Source = Callable[[str], Iterable[Finding]]
 """An additional source of findings over the original text: the names model, an adapter of another library."""
 
 _EDGE = " \n,，.。;；:：、-—~·|/*"
+
+_AROUND = 300
+"""Characters beside a value that are looked at to settle where it ends."""
+_BRACKETS = dict(zip("([{<（［｛〈《「『【〔", ")]}>）］｝〉》」』】〕", strict=True))
+_CLOSING = {closing: opening for opening, closing in _BRACKETS.items()}
 
 
 class Detector:
@@ -48,7 +53,7 @@ class Detector:
                 for match in search.matches(canonical):
                     confidence = search.recogniser.confidence(canonical, match)
                     if confidence >= self._threshold:
-                        yield _finding(view, match, search.recogniser, confidence, text)
+                        yield from _finding(view, match, search.recogniser, confidence, text)
 
 
 class _Search:
@@ -60,18 +65,41 @@ class _Search:
         self.recogniser, self.sets, self.matches = recogniser, recogniser.required.sets, recogniser.compiled.finditer
 
 
-def _finding(view: View, match: re.Match[str], recogniser: Recogniser, confidence: float, text: str) -> Finding:
+def _finding(view: View, match: re.Match[str], recogniser: Recogniser, confidence: float, text: str) -> Iterator[Finding]:
     first, last = match.span(recogniser.value)
-    if recogniser.entity == "ADDRESS":
-        first += zh_lead(view.text[first:last])
+    if recogniser.lead is not None:
+        first += recogniser.lead(view.text[first:last])
     start, end = view.span(first, last)
-    if recogniser.entity == "ADDRESS" and not recogniser.name.startswith("zh"):
-        end = start + (latin_end(text[start:end]) or end - start)
-    while end > start + 1 and text[end - 1] in _EDGE:
+    if recogniser.settle is not None:
+        low = max(0, start - _AROUND)
+        cased = Cased.of(text[low : end + _AROUND])
+        settled = recogniser.settle(cased.text, *cased.here(start - low, end - low))
+        if settled is None:
+            return
+        start, end = (low + place for place in cased.original(*settled))
+    while end > start + 1 and text[end - 1] in _EDGE and not (recogniser.settle and text[end - 1] == "."):
         end -= 1
     while start < end - 1 and text[start] in _EDGE:
         start += 1
-    return Finding(start, end, recogniser.entity, confidence, recogniser.name or recogniser.entity)
+    start, end = _closed(text, start, end)
+    yield Finding(start, end, recogniser.entity, confidence, recogniser.name or recogniser.entity)
+
+
+def _closed(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span with the bracket beside it that closes or opens one inside: `(1381)(2345)(678)` is one value and six brackets."""
+    if (
+        start
+        and (pair := _BRACKETS.get(text[start - 1]))
+        and 0 <= text.find(pair, start, end) < _or_end(text.find(text[start - 1], start, end), end)
+    ):
+        start -= 1
+    if end < len(text) and (pair := _CLOSING.get(text[end])) and text.rfind(pair, start, end) > text.rfind(text[end], start, end):
+        end += 1
+    return start, end
+
+
+def _or_end(place: int, end: int) -> int:
+    return place if place >= 0 else end
 
 
 def _outside(finding: Finding, taken: list[tuple[int, int]]) -> list[Finding]:

@@ -20,11 +20,11 @@ from secagg.filters.required import Required
 
 THRESHOLD = 0.5
 WINDOW = 16
-"""Canonical characters before a match in which a cue counts; six behind it do too."""
-BEHIND = 6
+"""Canonical characters before a match in which a cue counts; ten behind it do too."""
+BEHIND = 10
 
-SEPARATOR = r"[ \-._·•‧∙⋅・,~*/|'`^=+、。:…—_#]"
-"""What people put between the digits of one number to group or to disguise it."""
+SEPARATOR = r"[^0-9a-z\u4e00-\u9fff\n]"
+"""What people put between the digits of one number to group or to disguise it: signs, brackets, emoji; letters are a view's business."""
 GAP = SEPARATOR + "{0,3}"
 _NOT_ALNUM = re.compile(r"[^0-9a-z]")
 
@@ -45,6 +45,11 @@ class Recogniser:
     value: int | str = 0
     fewest_digits: int = 0
     """Digits that the text holds at least, where the pattern does not say so itself."""
+    lead: Callable[[str], int] | None = None
+    """Gets the value as it stands in canonical text; how many of its first characters are the sentence rather than the value."""
+    settle: Callable[[str, int, int], tuple[int, int] | None] | None = None
+    """Gets the text in the case that it is written in, and the span of the value; the span that it has there, None if capitals speak
+    against it."""
     name: str = ""
 
     @cached_property

@@ -8,12 +8,14 @@ The models read canonical text, so a name with zero-width characters in it, or i
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from secagg.errors import ConfigError
 from secagg.filters.canonical import CanonicalMap
+from secagg.filters.cased import Cased
 from secagg.filters.finding import Finding
 from secagg.filters.names import chinese, latin
 
@@ -24,13 +26,15 @@ _START = re.compile("[" + "".join(sorted(chinese.SURNAMES | {surname[0] for surn
 _UPPER = re.compile(r"[A-Z]")
 _WINDOW = 4
 """Characters before a surname, and behind the longest name after it, that the model sees."""
-CONFIDENT = 0.5
+CONFIDENT = 0.35
 _TOKENS, _OVERLAP = 1000, 10
 """A long text is read in stretches that overlap, so that no name is cut in two."""
-UNLISTED = 0.95
+UNLISTED = 0.5
 """What a name has to reach none of whose words is in a list of names."""
-LOWER_CASE = 0.9
+LOWER_CASE = 0.6
 """What a name without a capital has to reach: most words that could be names are words then."""
+POSSIBLE = 0.2
+"""What the model has to leave to a name that only the lists know."""
 _MODELS: dict[str, bytes] = {}
 """The models' bytes: a tagger reads them where they lie and does not keep them alive itself."""
 
@@ -72,7 +76,8 @@ class NameFinder:
         return found
 
     def _in_latin(self, text: str) -> list[Finding]:
-        plain, offsets = _cased(text)
+        cased = Cased.of(text)
+        plain, offsets = cased.text, cased.offsets
         if not _UPPER.search(plain) and not any(word in self._lexicon and self._lexicon[word] == "F" for word in plain.split()):
             return []
         matches = list(latin.TOKEN.finditer(plain))
@@ -81,12 +86,13 @@ class NameFinder:
             found += self._among(plain, offsets, matches[first : first + _TOKENS])
         return found
 
-    def _among(self, plain: str, offsets: range | list[int], matches: list[re.Match[str]]) -> list[Finding]:
+    def _among(self, plain: str, offsets: Sequence[int], matches: list[re.Match[str]]) -> list[Finding]:
         tokens = [match[0] for match in matches]
         labels = self._latin.tag(latin.features(tokens, self._lexicon))
         found = [
             Finding(offsets[matches[start].start()], offsets[matches[end - 1].end() - 1] + 1, "NAME", 0.7, "names listed")
             for start, end in latin.listed(tokens, self._lexicon)
+            if max(1 - self._latin.marginal("O", at) for at in range(start, end)) >= POSSIBLE and not latin.is_of_a_place(tokens, start)
         ]
         for start, end in _spans(labels):
             low, high = matches[start].start(), matches[end - 1].end()
@@ -95,6 +101,7 @@ class NameFinder:
             if (
                 not any(map(str.isalpha, plain[low:high]))
                 or high - low < 2
+                or latin.is_of_a_place(tokens, start)
                 or (end == start + 1 and latin.is_ordinary(tokens[start], self._lexicon))
                 or (plain[low].islower() and not latin.is_given(tokens[start], self._lexicon))
             ):
@@ -138,7 +145,7 @@ def _windows(text: str) -> list[tuple[int, int]]:
     merged: list[tuple[int, int]] = []
     for match in _START.finditer(text):
         first, last = max(0, match.start() - _WINDOW), min(len(text), match.start() + 4 + _WINDOW)
-        if merged and first <= merged[-1][1]:
+        if merged and first <= merged[-1][1] and last - merged[-1][0] <= _TOKENS:
             first = merged.pop()[0]
         merged.append((first, last))
     return merged
@@ -153,16 +160,3 @@ def _spans(labels: list[str]) -> list[tuple[int, int]]:
         elif label == "I" and spans and spans[-1][1] == index:
             spans[-1] = (spans[-1][0], index + 1)
     return spans
-
-
-def _cased(text: str) -> tuple[str, range | list[int]]:
-    """Look-alikes and full-width letters as plain ones, in the case that they show; with the index each comes from."""
-    if text.isascii():
-        return text, range(len(text))
-    parts: list[str] = []
-    offsets: list[int] = []
-    for index, character in enumerate(text):
-        mapped = character if "\u00c0" <= character <= "\u024f" else _HAN_MAP.char(character)
-        parts.append(mapped.upper() if character.isupper() and mapped.isascii() else mapped)
-        offsets += [index] * len(parts[-1])
-    return "".join(parts), offsets

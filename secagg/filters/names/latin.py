@@ -6,7 +6,8 @@ import re
 from functools import cache
 from importlib import resources
 
-TOKEN = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*\.?(?<![^\W\d_]{3}\.)|[0-9]+|@?\w+|[^\w\s]")
+TOKEN = re.compile(r"https?://\S+|&[a-z]{2,5};|(?<!\w)[@#]\w+|[^\W\d_]+(?:['’\-][^\W\d_]+)*\.?(?<![^\W\d_]{3}\.)|[0-9]+|@?\w+|[^\w\s]")
+"""Links, handles, hashtags and character entities are one token each: nothing in them is a name of its own."""
 _TITLE = frozenset(
     [
         "mr",
@@ -48,20 +49,23 @@ def lexicon() -> dict[str, str]:
 
 def features(tokens: list[str], known: dict[str, str]) -> list[list[str]]:
     """One list of features a token."""
-    words = [token.lower().removesuffix("'s").removesuffix("’s") for token in tokens]
+    words = [_word(token) for token in tokens]
     shapes = [_shape(token) for token in tokens]
     kinds = [_look_up(word, known) for word in words]
+    around = [
+        word if shape != "Xx" or "w" in kind or word in _TITLE else "*" for word, shape, kind in zip(words, shapes, kinds, strict=True)
+    ]
     size = len(tokens)
     style = _style(shapes)
     rows = []
     for index in range(size):
         word, shape, kind = words[index], shapes[index], kinds[index]
         row = ["s" + shape, "k" + kind, "sk" + shape + kind, "e" + word[-3:], "E" + word[-2:], "t" + style + shape + kind, "i" + word[:3]]
-        if shape != "Xx" or "w" in kind or word in _TITLE:
+        if around[index] != "*":
             row.append("w" + word)
         if index:
             row += [
-                "pw" + words[index - 1],
+                "pw" + around[index - 1],
                 "pk" + kinds[index - 1] + shapes[index - 1],
                 "pc" + shapes[index - 1] + shape + kinds[index - 1] + kind,
             ]
@@ -73,18 +77,27 @@ def features(tokens: list[str], known: dict[str, str]) -> list[list[str]]:
             row.append("BOS")
         if index + 1 < size:
             row += [
-                "nw" + words[index + 1],
+                "nw" + around[index + 1],
                 "nk" + kinds[index + 1] + shapes[index + 1],
                 "nc" + shape + shapes[index + 1] + kind + kinds[index + 1],
             ]
         else:
             row.append("EOS")
         if index > 1:
-            row += ["qw" + words[index - 2], "qk" + kinds[index - 2] + shapes[index - 2]]
+            row += ["qw" + around[index - 2], "qk" + kinds[index - 2] + shapes[index - 2]]
         if index + 2 < size:
-            row += ["mw" + words[index + 2], "mk" + kinds[index + 2] + shapes[index + 2]]
+            row += ["mw" + around[index + 2], "mk" + kinds[index + 2] + shapes[index + 2]]
         rows.append(row)
     return rows
+
+
+def _word(token: str) -> str:
+    """The word of a token; links, handles and hashtags are all alike, so that no model remembers whose they were."""
+    if token[0] in "@#&" and len(token) > 1:
+        return token[0]
+    if token.startswith(("http://", "https://")):
+        return "/"
+    return token.lower().removesuffix("'s").removesuffix("’s")
 
 
 def _style(shapes: list[str]) -> str:
@@ -134,6 +147,15 @@ def _listed_end(tokens: list[str], index: int, known: dict[str, str]) -> int:
     return end if "F" in kind or alone or (end > index + 1 and "l" in kind.lower()) else index
 
 
+_OF_PLACES = frozenset(["san", "santa", "st", "saint", "fort", "ft", "mount", "mt", "lake", "port", "los", "las", "el"])
+
+
+def is_of_a_place(tokens: list[str], start: int) -> bool:
+    """Whether the word before makes the name that of a place: San Francisco, St. Patrick's, Fort Mason."""
+    before = [token for token in tokens[max(0, start - 2) : start] if token not in (".", ",")]
+    return bool(before) and before[-1][0].isupper() and before[-1].lower().rstrip(".") in _OF_PLACES
+
+
 def is_ordinary(token: str, known: dict[str, str]) -> bool:
     """Whether a token that stands alone is a word before it is a name."""
     return "w" in _look_up(token.lower(), known)
@@ -154,14 +176,18 @@ def _look_up(word: str, known: dict[str, str]) -> str:
     kind = known.get(word.rstrip("."))
     if kind is None and "-" in word:
         kind = known.get(word.partition("-")[0])
+    if kind is None and word.endswith("in") and "w" in known.get(word + "g", ""):
+        return "w"  # goin', fallin'
     return kind if kind is not None else "-"
 
 
 def _shape(token: str) -> str:
+    if token.startswith(("http://", "https://")):
+        return "/"
     if token[0].isdigit():
         return "0"
     if not token[0].isalpha():
-        return token[0] if token[0] in "@#" else "."
+        return token[0] if token[0] in "@#&" else "."
     if token.isupper():
         return "X." if len(token.rstrip(".")) == 1 else "XX"
     return "Xx" if token[0].isupper() else "xx"

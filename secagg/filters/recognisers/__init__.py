@@ -5,6 +5,7 @@ from __future__ import annotations
 from secagg.filters.recogniser import Recogniser
 from secagg.filters.recognisers import (
     address,
+    address_en,
     address_world,
     bank_card,
     credential,
@@ -32,6 +33,7 @@ BUILT_IN: tuple[Recogniser, ...] = tuple(
         email,
         plate,
         address,
+        address_en,
         address_world,
         meter,
         gps,

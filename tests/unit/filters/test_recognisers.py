@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.filters.captions import DISGUISED, DISGUISES, KINDS, disguised, plain
+from benchmarks.filters.captions import DISGUISED, KINDS, disguised, plain
+from benchmarks.filters.disguises import DISGUISES
 from secagg.filters import Sanitizer
 from secagg.filters.canonical import CanonicalMap
 from secagg.filters.detector import Detector
@@ -22,6 +25,7 @@ from secagg.filters.required import Required, digits_in
 from secagg.filters.views import views
 
 DETECTOR = Detector(BUILT_IN)
+ROOT = Path(__file__).parents[3]
 FLOORS = {"ADDRESS": 0.95, "CREDENTIAL": 0.97, "METER_OR_ACCOUNT": 0.98, "USER_ID": 0.98, "GPS": 0.99, "ID_NUMBER bad checksum": 0.99}
 STRUCTURED = 0.995
 
@@ -44,7 +48,7 @@ def test_a_value_in_a_caption_is_found_whole(kind) -> None:
 
 @pytest.mark.parametrize("disguise", DISGUISES)
 def test_a_disguised_value_is_found_whole(disguise: str) -> None:
-    rows = [row for row in disguised(12, 25) if row.disguise == disguise]
+    rows = [row for row in disguised(12, 40) if row.disguise == disguise]
     assert len(rows) >= 100
     assert len(missed(rows)) <= 0.02 * len(rows)
 
@@ -140,6 +144,47 @@ def test_values_of_other_countries_are_replaced_and_the_sentence_around_them_sta
 
 
 @pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("Send it to 14 Crown Street Kishiev Squares\n Suite 321\n LONDON\n United Kingdom 75419 today", "Send it to [ADDRESS] today"),
+        ("Our address is 56 Canelones 2266\nFahrdorf\n, SH\n 05775", "Our address is [ADDRESS]"),
+        ("She lives at 28919 136 Filadelfeos Str., Klirou", "She lives at [ADDRESS]"),
+        ("Meet me at the corner of Dalbraut 99 and Frederikke Coves", "Meet me at [ADDRESS]"),
+        ("My zip code is 35649", "My zip code is [ADDRESS]"),
+        ("Canary Wharf, London E14 5HP", "Canary Wharf, London [ADDRESS]"),
+        ("12 Baker Street Two men walk", "[ADDRESS] Two men walk"),
+        ("LEAK AT 174 EVANS AVE. THE CREW LEFT", "LEAK AT [ADDRESS]. THE CREW LEFT"),
+        ("a bus at the corner of the park", "a bus at the corner of the park"),
+        ("the corner of 48th and Roanoke", "the corner of 48th and Roanoke"),
+        ("收货地址：陕西省西安市碑林区长安北路1号省体育场东门", "收货地址：[ADDRESS]"),
+    ],
+)
+def test_an_address_goes_as_far_as_its_words_are_written_like_one(text: str, clean: str, rules: Sanitizer) -> None:
+    assert rules.apply(text).text == clean
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["06 12 34 56 78", "(85) 5986-8343", "082 490 1693", "400-810-1234", "2025550134", "0151 12345678"],
+)
+def test_a_number_written_like_a_phone_needs_no_cue(number: str, rules: Sanitizer) -> None:
+    assert rules.apply(f"a sticker, {number}, on the door").text == "a sticker, [PHONE], on the door"
+
+
+@pytest.mark.parametrize("file", ["captions", "values", "words", "disguises"])
+def test_the_makers_of_test_captions_know_nothing_of_the_recognisers(file: str) -> None:
+    tree = ast.parse((ROOT / "benchmarks" / "filters" / f"{file}.py").read_text(encoding="utf-8"))
+    named = {
+        name
+        for node in ast.walk(tree)
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [one.name for one in getattr(node, "names", [])])
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert "__future__" in named
+    assert [name for name in named if name and name.startswith("secagg")] == []
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "4 days person just park",
@@ -189,23 +234,44 @@ HOSTILE = {
     "separators": "1" + "-" * 200_000 + "1",
     "cues": "账号" * 60_000,
     "tokens": "token " * 40_000,
+    "one surname": "王" * 200_000,
+    "names": "王伟" * 50_000,
+    "names in Latin script": "Mary Smith " * 10_000,
+    "flats": "Apt 1 " * 20_000,
+    "homes": "lives at 1 " * 10_000,
+    "corners": "corner of a b and " * 10_000,
+    "streets": "1 Elm Street, " * 8_000,
+    "captions in one line": " ".join(row.text for row in plain(32, 80)),
+    "emoji": "😀" * 100_000,
+    "brackets around digits": "(1)" * 50_000,
+    "a letter after each digit": "1a" * 50_000,
+    "a digit a line": "1\n" * 50_000,
 }
+
+
+SLOWER = 5
+"""How many times the processor time of ordinary text a character of hostile text may take."""
+
+
+def seconds(find: Callable[[str], object], texts: list[str]) -> float:
+    """Processor time, the best of two: a neighbour of this process must not decide."""
+    took = []
+    for _ in range(2):
+        began = time.process_time()
+        for text in texts:
+            find(text)
+        took.append(time.process_time() - began)
+    return min(took)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_time_is_linear_in_hostile_text(text: str) -> None:
-    def seconds(part: str) -> float:
-        took = []
-        for _ in range(2):  # the better one: a neighbour of this process must not decide
-            began = time.process_time()
-            DETECTOR.find(part)
-            took.append(time.process_time() - began)
-        return min(took)
-
-    short, whole = seconds(text[: len(text) // 4]), seconds(text)
-    assert whole < 1.0 or whole < 8 * short, f"{short:.2f} s for a quarter, {whole:.2f} s for all"
-    assert whole < 30
+def test_hostile_text_takes_the_time_of_its_length(text: str) -> None:
+    """Names included; ordinary text is captions with values, one by one, so that only their length counts."""
+    sanitizer, ordinary = Sanitizer(), [row.text for row in plain(31, 20)]
+    sanitizer.find(ordinary[0])
+    usual = seconds(sanitizer.find, ordinary) / sum(map(len, ordinary))
+    assert seconds(sanitizer.find, [text]) / len(text) < SLOWER * usual
 
 
 @pytest.mark.parametrize("one", BUILT_IN, ids=lambda one: f"{one.entity} {one.name}")

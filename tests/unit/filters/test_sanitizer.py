@@ -152,6 +152,26 @@ def test_a_report_follows_its_schema_and_holds_no_value(caplog: pytest.LogCaptur
     assert any(value in "\n".join(row.text for row in rows) for value in values)
 
 
+@pytest.mark.slow
+def test_names_reach_no_report_log_repr_or_error(caplog: pytest.LogCaptureFixture) -> None:
+    """Names that stand in a caption as values and nowhere else in what the sanitiser writes."""
+    clean, rows = Sanitizer(), [row for row in plain(8, 40) if row.entity == "NAME"]
+    audit, errors = Audit(clean.policy), []
+    with caplog.at_level(logging.DEBUG):
+        done = [clean.apply(row.text) for row in rows]
+        for row, one in zip(rows, done, strict=True):
+            audit.add(row.text, one)
+            with pytest.raises(ConfigError) as refused:
+                clean.map_batch({"caption": [row.text]})
+            errors.append(str(refused.value))
+    report = audit.report()
+    shown = "\n".join([report.model_dump_json(), render(report), caplog.text, repr(done), repr([one.findings for one in done]), *errors])
+    values = {row.text[row.start : row.end] for row in rows}
+    assert sum(bool(one.findings) for one in done) >= 0.95 * len(rows)
+    assert [value for value in values if value in shown] == []
+    assert all(value in "\n".join(row.text for row in rows) for value in values)
+
+
 def test_the_page_escapes_what_comes_from_captions(rules: Sanitizer) -> None:
     audit = Audit(Policy(party="<script>alert(1)</script>"))
     audit.add("<b>13812345678</b>", rules.apply("<b>13812345678</b>"))
