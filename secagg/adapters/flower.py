@@ -135,6 +135,8 @@ class SecureStrategy(Strategy):
             return None, None
         self.last = result
         log.info("secure sum of round %d: %s; weight %d", server_round, ", ".join(result.included), result.weight)
+        for party, reason in result.left.items():
+            log.warning("round %d went on without %s: %s", server_round, party, reason)
         model, mean = self._model, result.mean
         updated = {name: Array(_moved(array.numpy(), mean[name])) if name in mean else array for name, array in model.items()}
         weight = MetricRecord({getattr(self.inner, "weighted_by_key", "num-examples"): result.weight})

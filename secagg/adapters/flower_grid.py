@@ -95,7 +95,9 @@ class Nodes(Grid):
         nonce = os.urandom(16)
         question = RecordDict({RECORD: ConfigRecord({"nonce": nonce})})
         asked = [Message(question, dst_node_id=node, message_type=MessageType.TRAIN) for node in nodes]
+        silent = set(nodes)
         for reply in self.send_and_receive(asked, timeout=_HELLO) if asked else ():
+            silent.discard(reply.metadata.src_node_id)
             if reply.has_error() or not isinstance(said := reply.content.get(RECORD), ConfigRecord):
                 log.warning("node %d has no SecureMod or no identity, and takes no part", reply.metadata.src_node_id)
                 continue
@@ -108,6 +110,8 @@ class Nodes(Grid):
                 continue
             self._party[node], self._role[node] = member.party, member.role
             self._node[member.party] = node
+        for node in sorted(silent):
+            log.warning("node %d did not say in %.0f s for whom it speaks, and takes no part until it does", node, _HELLO)
 
     # The rest is the grid's own.
 

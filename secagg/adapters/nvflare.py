@@ -119,6 +119,8 @@ class SecureFedAvg(Controller):  # type: ignore[misc]  # nvflare is not typed
             return model
         self.results.append(result)
         self.log_info(fl_ctx, f"round {self._number}: {', '.join(result.included)} in the sum, weight {result.weight}")
+        for party, reason in result.left.items():
+            self.log_warning(fl_ctx, f"round {self._number} went on without {party}: {reason}")
         model = {name: (value + result.mean[name]).astype(value.dtype) for name, value in model.items()}
         if self.save:
             part = f"{self.save}.part"

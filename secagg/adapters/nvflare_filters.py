@@ -109,6 +109,8 @@ class SecureAggregator(Aggregator):  # type: ignore[misc]  # nvflare is not type
         else:
             self.results.append(result)
             self.log_info(fl_ctx, f"{', '.join(result.included)} in the sum, weight {result.weight}")
+            for party, reason in result.left.items():
+                self.log_warning(fl_ctx, f"the round went on without {party}: {reason}")
             mean = result.mean
         return DXO(DataKind.WEIGHT_DIFF, data=dict(mean)).to_shareable()
 

@@ -78,6 +78,7 @@ def test_flwr_run_of_the_guide_ends_where_the_plain_loop_ends_though_one_drops_o
         said = flwr_run(tmp_path, app, env, settings, 420, "--federation-config", "num-supernodes=5 client-resources-num-cpus=1")
     sums = sums_in(said, "secure sum of round")
     assert sums == [[0, 1, 2, 3, 4], [0, 1, 2, 4], [0, 1, 2, 3, 4]], said[-9000:]
+    assert "round 2 went on without client-3: " in said
     first, final = (load_file(tmp_path / f"{name}.safetensors") for name in ("first", "final"))
     expected = plain_loop(ROUNDS, lambda number: sums[number - 1])
     assert largest_difference(final, expected) <= bound(pairwise.Plan(clients=5, clip=8.0), first, 5, ROUNDS)

@@ -54,6 +54,7 @@ def ran(script: str, results: Path, *more: str, **variables: str) -> str:
     assert len(came) >= 4, said[-6000:]
     assert 4 in came, said[-6000:]
     assert sums == [came, came[:-1], came], said[-6000:]
+    assert "went on without client-4: " in said
     expected = plain_loop(ROUNDS, lambda number: sums[number - 1])
     first, final = (load_file(results / f"{name}.safetensors") for name in ("first", "final"))
     assert largest_difference(final, expected) <= bound(pairwise.Plan(clients=5, clip=8.0), first, 5, ROUNDS)
