@@ -54,16 +54,24 @@ def serve(file: Annotated[Path, typer.Argument(help="TOML file of the coordinato
             engine=settings.hub.engine,
         ) as server,
     ):
-        model = _resume(out, server, done, model)
+        model = _resume(out, server, settings, kept, done, model)
         out.say(f"Listening on {server.address} as {identity.party}, for task {settings.task.name}.")
         out.record({"listening": server.address, "party": identity.party, "task": settings.task.name, "round": server.round})
         _run(out, server, settings, kept, model, parties=len(identity.roster.members))
 
 
-def _resume(out: Output, server: Server, done: int, kept: State) -> State:
+def _resume(out: Output, server: Server, settings: CoordinatorSettings, results: ResultFolder, done: int, kept: State) -> State:
     """The model to go on from: the kept one, written before it is published, unless the hub remembers a later round."""
     from secagg.cli import tensors
 
+    last = server.round - 1
+    if last > done and server.unpublished is not None:
+        out.say(f"Going on after round {last}, which the hub had opened when it stopped: its mean goes into the model now.")
+        model = tensors.add(tensors.as_float32(server.model), server.unpublished, settings.rounds.rate)
+        results.keep_mean(last, settings.task.name, server.unpublished)
+        results.keep_model(last, settings.task.name, model)
+        server.publish(model)
+        return model
     if server.round > done + 1:
         out.say(f"Going on after round {server.round - 1}, as the hub's state remembers it.")
         return tensors.as_float32(server.model)

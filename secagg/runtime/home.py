@@ -66,7 +66,8 @@ class Progress:
 class Record:
     """The coordinator's record of one task: its progress, and the signed description of an attempt that is open.
 
-    Both are public to the parties of the task. Each is replaced in one step and synced, so a reader finds the old or the new.
+    So is what a round has opened, until it is in a published model. All are public to the parties of the task. Each is replaced in one
+    step and synced, so a reader finds the old or the new.
     """
 
     def __init__(self, home: Home, task: str) -> None:
@@ -90,6 +91,32 @@ class Record:
         for old in self._base.parent.glob(f"{self._base.name}-*.model"):
             if old != model:
                 old.unlink(missing_ok=True)
+
+    def keep_mean(self, round: int, mean: Model) -> None:
+        """Record what a round has opened, before anybody hears of it, until a model that was made with it is published."""
+        if self._base is not None:
+            _replace(self._mean(self._base, round), mean.to_bytes())
+
+    def drop_means(self, *, but: int = 0) -> None:
+        """Forget what rounds have opened, of round `but` excepted."""
+        if self._base is not None:
+            for old in self._base.parent.glob(f"{self._base.name}-*.mean"):
+                if old != self._mean(self._base, but):
+                    old.unlink(missing_ok=True)
+
+    def mean(self, round: int, layout: Layout) -> Model | None:
+        """What `round` has opened, if no model has been published since. Raises ConfigError if the file is damaged."""
+        if self._base is None or not (path := self._mean(self._base, round)).exists():
+            return None
+        try:
+            kept = Model.parse(Blob(path.read_bytes()), limit=layout.size)
+        except (SecAggError, OSError) as refused:
+            raise ConfigError(f"{path} is damaged: move it away to go on without the mean of round {round}") from refused
+        return kept if kept.layout.digest == layout.digest else None
+
+    @staticmethod
+    def _mean(base: Path, round: int) -> Path:
+        return base.with_name(f"{base.name}-{round}.mean")
 
     def open(self, signed: bytes) -> None:
         """Record the attempt that is about to begin."""

@@ -22,7 +22,7 @@ from secagg.runtime.ending import Ending, ending_context
 from secagg.runtime.home import Home, Progress, Record
 from secagg.runtime.hub import Hub
 from secagg.runtime.limits import Limits
-from secagg.runtime.model import float_bytes
+from secagg.runtime.model import Model, float_bytes
 from secagg.runtime.result import Result
 from secagg.runtime.runner import Runner
 from secagg.runtime.task import Opened, Task
@@ -45,6 +45,7 @@ class Server:
     def __init__(self, task: Task, coordinator: Coordinator, record: Record, like: Mapping[str, Any], attempts: int) -> None:
         self._task, self._coordinator, self._record, self._like, self._attempts = task, coordinator, record, like, attempts
         self._me = coordinator.me
+        self._opened = record.mean(task.round - 1, task.layout)
         self._host, self._port, self._closed = "", 0, False
         self._hub: Hub
         self._runner: Runner
@@ -69,6 +70,14 @@ class Server:
     def model(self) -> Mapping[str, Any]:
         """The model of the next round; after a restart, the one that was published last before it."""
         return self._task.layout.restore(self._task.model.values, self._like)
+
+    @property
+    def unpublished(self) -> Mapping[str, Any] | None:
+        """The mean of the last round, `round` − 1, if no model has been published since it was opened.
+
+        After a restart too, with a state folder: a hub that dies between `aggregate` and `publish` loses no round.
+        """
+        return None if self._opened is None else self._task.layout.restore(self._opened.values, self._like)
 
     def wait_for(self, clients: int, timeout: float) -> tuple[PartyId, ...]:
         """Wait until `clients` clients and every server that the plan needs are there. Returns the clients, sorted.
@@ -97,6 +106,8 @@ class Server:
         """Make `state` the model of the next round: same names, shapes and dtypes. Raises ConfigError."""
         self._task.publish(self._task.layout.flatten(state))
         self._save()
+        self._opened = None
+        self._record.drop_means()
 
     def close(self) -> None:
         """End the task: parties get the model as it is now and leave. Safe to call twice."""
@@ -282,8 +293,11 @@ class Server:
                 raise SessionAborted("the attempt ended without a sum")
             opened = task.decode(total, described)
             receipt, sent = coordinator.publish(result_digest(float_bytes(opened.mean)))
+            self._opened = Model(task.layout, opened.mean)
+            self._record.keep_mean(task.round, self._opened)
             task.finish()
             self._save()  # before anybody hears of it: a restarted hub does not run this round again
+            self._record.drop_means(but=described.ctx.round)
             return (opened, receipt), sent
 
         try:

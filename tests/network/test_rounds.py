@@ -20,6 +20,7 @@ from secagg.ledger import Ledger
 from secagg.policy import Floors, Policy
 from secagg.runtime import attend, driver, join, serve
 from secagg.runtime.limits import Limits
+from secagg.runtime.server import Server
 from secagg.testing.insecure_plaintext import Plan as Plaintext
 from secagg.types import Context
 from tests.network.conftest import CLIENTS, PLANS, VALUES, Clients, mean_of, model, update
@@ -218,6 +219,35 @@ def test_a_hub_that_comes_back_goes_on_with_its_round_and_model(plain: Path, tmp
         assert second.aggregate(20).round == 2
     for session in clients.wait().values():
         assert [receipt.round.ctx.round for receipt in session.receipts] == [1, 2]
+
+
+def test_a_hub_that_stops_before_it_publishes_still_has_the_mean_that_it_opened(plain: Path, tmp_path: Path):
+    clients = Clients(plain, tmp_path)
+    first = hub(plain, plaintext(), tmp_path)
+    clients.start(first.address, *CLIENTS)
+    first.wait_for(4, 20)
+    assert first.unpublished is None
+    mean = first.aggregate(20).mean["w"]
+    with pytest.raises(RuntimeError), first:
+        raise RuntimeError("killed before it published")
+
+    def again() -> Server:
+        return serve(plaintext(), first.address, identity=Identity.load(plain / "hub"), model=model(), state=tmp_path / "hub")
+
+    second = again()
+    assert second.round == 2
+    assert second.unpublished is not None
+    np.testing.assert_array_equal(second.unpublished["w"], mean)
+    second.publish(second.unpublished)
+    assert second.unpublished is None
+    with pytest.raises(RuntimeError), second:
+        raise RuntimeError("killed after it published")
+    assert not list((tmp_path / "hub").glob("*.mean"))
+    with again() as third:
+        assert (third.round, third.unpublished) == (2, None)
+        np.testing.assert_array_equal(third.model["w"], mean)
+        third.wait_for(4, 20)
+    clients.wait()
 
 
 def test_a_buffered_task_takes_a_late_update_into_the_next_batch(plain: Path, tmp_path: Path):
