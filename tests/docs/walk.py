@@ -128,7 +128,10 @@ class Walk:
         where = f"{self.page.name}:{shown.line}: $ {shown.text}"
         if process.is_alive():
             process.terminate()
-            raise TimeoutError(f"{where}\nstill runs after {limit:.0f} s:\n{said}")
+            beside = "\n".join(
+                f"$ {other.shown.text}\n{other.log.read_text(encoding='utf-8')}" for other in self._beside if other.log.exists()
+            )
+            raise TimeoutError(f"{where}\nstill runs after {limit:.0f} s:\n{said}\nbeside it:\n{beside}")
         assert process.exitcode == shown.status, f"{where}\nended with {process.exitcode}, not {shown.status}:\n{said}"
         plain = " ".join(said.split())
         for line in shown.output:
