@@ -18,7 +18,7 @@ from protocols.additive.aggregator import Aggregator, Held, Seat, open_part, tal
 from protocols.additive.messages import Report
 from protocols.additive.params import Params
 from protocols.ckks import threshold
-from protocols.ckks.cipher import DEGREE, PRIMES, Packing
+from protocols.ckks.cipher import DEGREE, PRIMES, Packing, read_residues
 from protocols.ckks.messages import Encrypted
 from protocols.ckks.params import Params as CkksParams
 from protocols.ckks.server import Server as CkksServer
@@ -31,7 +31,7 @@ from protocols.pairwise.params import Params as PairwiseParams
 from protocols.pairwise.server import Confirming, Server
 from secagg.identity import Identity
 from secagg.ledger import Ledger
-from secagg.payload import Payload, join
+from secagg.payload import Payload
 from secagg.policy import Policy
 from secagg.roles import Message, Outgoing, Role, Vector
 from secagg.round import Round
@@ -162,9 +162,9 @@ class _ThresholdTap(ThresholdServer):
 
 def residues(payload: Payload, packing: Packing) -> Vector:
     """For each word of the update, the residue modulo p1 of the coefficient that it is packed in, stretched to the whole ring."""
-    words, out, at, ring = np.frombuffer(join(payload), "<u4"), np.zeros(packing.length, packing.ring.dtype), 0, packing.ring
+    words, out, at, ring = read_residues(payload, packing), np.zeros(packing.length, packing.ring.dtype), 0, packing.ring
     for start, count in packing.groups():
-        size, first = count * DEGREE, start * DEGREE * packing.lanes
+        size, first = packing.carrying(start, count), start * DEGREE * packing.lanes
         stretched = (words[at : at + size].astype(np.float64) / PRIMES[0] * 2.0**ring.bits).astype(ring.dtype)
         for lane in range(packing.lanes):
             room = out[first + lane * size : first + (lane + 1) * size]

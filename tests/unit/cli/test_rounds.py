@@ -71,6 +71,7 @@ class PlayedServer:
     connected: tuple[str, ...] = ()
     published: list[dict[str, Any]] = field(default_factory=list)
     model: dict[str, Any] = field(default_factory=lambda: FIRST)
+    unpublished: None = None
 
     def aggregate(self, *, deadline: float, wait: float) -> Result:
         self.calls += 1
