@@ -103,6 +103,28 @@ def test_a_share_sent_ahead_of_another_set_is_never_opened(parties: Consortium) 
             opened_share(parties, table, share, ahead.payload, me.party, ahead.roots)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_seeds_that_were_added_together_are_taken_out_again_one_by_one(seed: int) -> None:
+    """Ten clients: one is silent, so nothing goes ahead and eight seeds are added in one pass; of another the long part is lost."""
+    crowd = consortium(10, 2, now=NOW, entropy=InsecureEntropy("crowd"), kem=0x20)
+    leader, lost = crowd.aggregators[0].party, crowd.clients[0].party
+
+    def fault(packet: Packet) -> list[Packet]:
+        gone = (packet.header.kind, packet.header.sender, packet.header.recipient) == (Report.KIND, lost, leader)
+        return [] if gone else [packet]
+
+    plan = additive.Plan(clients=10, aggregators=2, bits=12, max_weight=1, ring_bits=32)
+    everybody = (crowd.coordinator, *crowd.aggregators, *crowd.clients)
+    table = Table.lay(plan, crowd.roster, everybody, terms(values=VALUES), fault=fault, seed=seed)
+    vectors: dict[PartyId, Vector] = {me.party: np.full(VALUES + 2, 5**place, np.uint32) for place, me in enumerate(crowd.clients[:9])}
+    total = table.play(vectors)
+    assert isinstance(total, Sum)
+    assert lost not in total.included
+    assert len(total.included) == 8
+    assert np.array_equal(total.vector, sum(vector for name, vector in vectors.items() if name != lost))
+    assert not heard(table, Ahead, crowd.aggregators[1].party)
+
+
 def difference(parties: Consortium, weak: pytest.MonkeyPatch) -> Vector:
     """What the collector and the leader read of a client that they leave out, if aggregators give the keys of what they sent ahead."""
     given: dict[PartyId, Share] = {}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.filters.captions import DISGUISED, KINDS, disguised, plain
@@ -116,6 +116,8 @@ def test_a_disguise_that_no_list_of_ours_has_hides_nothing(value: str, rules: Sa
 def test_a_span_starts_and_ends_with_the_value_under_every_disguise(seed: int, disguise: str, before: str, after: str) -> None:
     import random
 
+    # Where anything may lie between the digits, a numeral in the words before is one digit more, and the number another: see the guide.
+    assume(disguise not in {"a digit a line", "letters between"} or "一" not in before)
     rng = random.Random(seed)
     value = DISGUISES[disguise]("13" + "".join(rng.choice("23456789") for _ in range(9)), rng)
     text = f"{before}，{value}，{after}"
