@@ -9,17 +9,22 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from secagg.encode.layout import Layout
 from secagg.errors import ConfigError, SecAggError
 from secagg.identity import Identity
 from secagg.ledger import Ledger
 from secagg.payload import Blob
+from secagg.receipt import result_digest
 from secagg.runtime.claim import Claim
 from secagg.runtime.limits import Limits
 from secagg.runtime.model import Model
 from secagg.runtime.spool import Spool
 
 LEDGER = "ledger.sqlite"
+DIGEST = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +97,13 @@ class Record:
             if old != model:
                 old.unlink(missing_ok=True)
 
-    def keep_mean(self, round: int, mean: Model) -> None:
-        """Record what a round has opened, before anybody hears of it, until a model that was made with it is published."""
+    def keep_mean(self, round: int, mean: NDArray[np.float32], digest: bytes) -> None:
+        """Record what a round has opened, before anybody hears of it, until a model that was made with it is published.
+
+        The round does not wait for the disk: the file outlives the process, and after a power cut its digest says whether it is whole.
+        """
         if self._base is not None:
-            _replace(self._mean(self._base, round), mean.to_bytes())
+            _replace(self._mean(self._base, round), digest, np.ascontiguousarray(mean, "<f4").data, sync=False)
 
     def drop_means(self, *, but: int = 0) -> None:
         """Forget what rounds have opened, of round `but` excepted."""
@@ -104,15 +112,15 @@ class Record:
                 if old != self._mean(self._base, but):
                     old.unlink(missing_ok=True)
 
-    def mean(self, round: int, layout: Layout) -> Model | None:
+    def mean(self, round: int) -> NDArray[np.float32] | None:
         """What `round` has opened, if no model has been published since. Raises ConfigError if the file is damaged."""
         if self._base is None or not (path := self._mean(self._base, round)).exists():
             return None
-        try:
-            kept = Model.parse(Blob(path.read_bytes()), limit=layout.size)
-        except (SecAggError, OSError) as refused:
-            raise ConfigError(f"{path} is damaged: move it away to go on without the mean of round {round}") from refused
-        return kept if kept.layout.digest == layout.digest else None
+        kept = path.read_bytes()
+        digest, values = kept[:DIGEST], kept[DIGEST:]
+        if len(values) % 4 or result_digest(values) != digest:
+            raise ConfigError(f"{path} is damaged: move it away to go on without the mean of round {round}")
+        return np.frombuffer(values, "<f4")
 
     @staticmethod
     def _mean(base: Path, round: int) -> Path:
@@ -150,14 +158,16 @@ class Record:
         return self._base.with_suffix(".open").read_bytes()
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, *parts: bytes | memoryview, sync: bool = True) -> None:
     partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         partial.replace(path)
     except OSError as refused:
         raise ConfigError(f"cannot write {path}: {refused.strerror}") from refused

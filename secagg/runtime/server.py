@@ -22,7 +22,7 @@ from secagg.runtime.ending import Ending, ending_context
 from secagg.runtime.home import Home, Progress, Record
 from secagg.runtime.hub import Hub
 from secagg.runtime.limits import Limits
-from secagg.runtime.model import Model, float_bytes
+from secagg.runtime.model import float_bytes
 from secagg.runtime.result import Result
 from secagg.runtime.runner import Runner
 from secagg.runtime.task import Opened, Task
@@ -45,7 +45,7 @@ class Server:
     def __init__(self, task: Task, coordinator: Coordinator, record: Record, like: Mapping[str, Any], attempts: int) -> None:
         self._task, self._coordinator, self._record, self._like, self._attempts = task, coordinator, record, like, attempts
         self._me = coordinator.me
-        self._opened = record.mean(task.round - 1, task.layout)
+        self._opened = record.mean(task.round - 1)
         self._host, self._port, self._closed = "", 0, False
         self._hub: Hub
         self._runner: Runner
@@ -77,7 +77,7 @@ class Server:
 
         After a restart too, with a state folder: a hub that dies between `aggregate` and `publish` loses no round.
         """
-        return None if self._opened is None else self._task.layout.restore(self._opened.values, self._like)
+        return None if self._opened is None else self._task.layout.restore(self._opened, self._like)
 
     def wait_for(self, clients: int, timeout: float) -> tuple[PartyId, ...]:
         """Wait until `clients` clients and every server that the plan needs are there. Returns the clients, sorted.
@@ -292,9 +292,10 @@ class Server:
             if total is None or described is None:
                 raise SessionAborted("the attempt ended without a sum")
             opened = task.decode(total, described)
-            receipt, sent = coordinator.publish(result_digest(float_bytes(opened.mean)))
-            self._opened = Model(task.layout, opened.mean)
-            self._record.keep_mean(task.round, self._opened)
+            digest = result_digest(float_bytes(opened.mean))
+            receipt, sent = coordinator.publish(digest)
+            self._opened = opened.mean
+            self._record.keep_mean(task.round, opened.mean, digest)
             task.finish()
             self._save()  # before anybody hears of it: a restarted hub does not run this round again
             self._record.drop_means(but=described.ctx.round)

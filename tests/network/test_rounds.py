@@ -234,6 +234,12 @@ def test_a_hub_that_stops_before_it_publishes_still_has_the_mean_that_it_opened(
     def again() -> Server:
         return serve(plaintext(), first.address, identity=Identity.load(plain / "hub"), model=model(), state=tmp_path / "hub")
 
+    (kept,) = (tmp_path / "hub").glob("*.mean")
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-4] + bytes(4))
+    with pytest.raises(ConfigError, match=r"mean is damaged: move it away"):
+        again()
+    kept.write_bytes(whole)
     second = again()
     assert second.round == 2
     assert second.unpublished is not None
