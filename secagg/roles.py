@@ -43,14 +43,13 @@ class Source(Protocol):
     def read_into(self, out: Vector, start: int) -> None:
         """Write words [start, start + len(out)) into `out`. Threads may ask for different ranges at the same time."""
 
+    def encoded(self) -> Vector:
+        """All words, in memory."""
+
 
 def whole(vector: Vector | Source) -> Vector:
     """The vector in memory: for a role that keeps it, or goes over it more than once."""
-    if isinstance(vector, np.ndarray):
-        return vector
-    words: Vector = np.empty(vector.shape, vector.dtype)
-    vector.read_into(words, 0)
-    return words
+    return vector if isinstance(vector, np.ndarray) else vector.encoded()
 
 
 class Message(Protocol):
