@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
-
-from grpc_tools import protoc
 
 PROTO = Path(__file__).resolve().parent
 ROOT = PROTO.parent
@@ -21,8 +20,10 @@ def generate(into: Path) -> list[Path]:
         return []
     into.mkdir(parents=True, exist_ok=True)
     well_known = files("grpc_tools") / "_proto"
-    arguments = ["protoc", f"-I{PROTO}", f"-I{well_known}", f"--python_out={into}", f"--pyi_out={into}"]
-    if protoc.main([*arguments, *(str(source.relative_to(PROTO)) for source in sources)]) != 0:
+    arguments = [f"-I{PROTO}", f"-I{well_known}", f"--python_out={into}", f"--pyi_out={into}"]
+    names = [str(source.relative_to(PROTO)) for source in sources]
+    # In a process of its own: once the compiler is loaded, TenSEAL, which brings a protobuf too, does not load any more.
+    if subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *arguments, *names], cwd=PROTO, check=False).returncode:
         raise SystemExit("protoc refused the schema; its message is above")
     return [Path(SCHEMA) / f"{source.stem}_pb2{suffix}" for source in sources for suffix in (".py", ".pyi")]
 
