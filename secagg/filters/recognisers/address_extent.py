@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from secagg.filters.recognisers.address_words import NO_STREET, PARTICLES, STOP
+
 UNIT = (
     r"(?:(?:apt|apartment|suite|ste|unit|flat|room|rm|floor|fl|bldg|building|block|tower|house|no|box)\.? ?#? ?(?:[0-9][0-9a-z]{0,4}|[a-z][0-9]{1,4}|[b-z]|a(?! [a-z]))(?:-[0-9a-z]{1,4})?(?![a-z0-9])"
     r"|# ?[0-9]{1,5}[a-z]?)"
@@ -26,204 +28,6 @@ _WORD = re.compile(r"[^\W\d_](?:[\w∆]|['’\-](?=\w)){0,30}")
 _FIELD = re.compile(r"[ \-/]?(?:number|no|office|id)?\.? ?:", re.IGNORECASE)
 _SEGMENT = re.compile(r"[^\W\d_]{2,20}(?:[ \-][^\W\d_]{1,20}){0,4}(?: \([^\W\d_]{3,16}\))?(?= ?(?:[,\n]|[0-9]{2,6}(?![0-9])|\.?$))")
 _RUN = re.compile(r"[^\W\d_][\w'’\-]*(?: [^\W\d_a-z][\w'’\-]*){0,5}(?! ?[a-z])(?![\w'’\-])")
-_PARTICLES = frozenset(
-    [
-        "de",
-        "da",
-        "do",
-        "dos",
-        "das",
-        "del",
-        "della",
-        "di",
-        "du",
-        "la",
-        "le",
-        "les",
-        "el",
-        "al",
-        "van",
-        "von",
-        "den",
-        "der",
-        "ten",
-        "ter",
-        "u",
-        "v",
-        "nad",
-        "pod",
-        "na",
-        "an",
-        "am",
-        "im",
-        "upon",
-        "sur",
-        "sous",
-        "en",
-        "y",
-        "i",
-        "of",
-        "and",
-        "és",
-        "og",
-    ]
-)
-_STOP = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "this",
-        "that",
-        "these",
-        "those",
-        "there",
-        "here",
-        "he",
-        "she",
-        "it",
-        "we",
-        "you",
-        "they",
-        "i",
-        "his",
-        "her",
-        "their",
-        "our",
-        "my",
-        "your",
-        "its",
-        "who",
-        "what",
-        "when",
-        "where",
-        "why",
-        "how",
-        "which",
-        "one",
-        "two",
-        "three",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "has",
-        "have",
-        "had",
-        "do",
-        "does",
-        "did",
-        "will",
-        "would",
-        "can",
-        "could",
-        "may",
-        "might",
-        "must",
-        "shall",
-        "should",
-        "not",
-        "no",
-        "yes",
-        "if",
-        "then",
-        "so",
-        "but",
-        "or",
-        "as",
-        "at",
-        "on",
-        "in",
-        "by",
-        "for",
-        "with",
-        "from",
-        "to",
-        "into",
-        "near",
-        "after",
-        "before",
-        "behind",
-        "between",
-        "along",
-        "over",
-        "under",
-        "during",
-        "since",
-        "until",
-        "about",
-        "also",
-        "just",
-        "please",
-        "call",
-        "contact",
-        "ask",
-        "see",
-        "meet",
-        "send",
-        "write",
-        "reply",
-        "thanks",
-        "thank",
-        "dear",
-        "hi",
-        "hello",
-        "hey",
-        "ok",
-        "city",
-        "men",
-        "man",
-        "woman",
-        "people",
-        "mobile",
-        "phone",
-        "tel",
-        "telephone",
-        "cell",
-        "fax",
-        "email",
-        "mail",
-        "web",
-        "website",
-        "office",
-        "url",
-        "date",
-        "name",
-        "attn",
-        "re",
-        "subject",
-        "ssn",
-        "meter",
-        "gas",
-        "water",
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-        "today",
-        "tomorrow",
-        "yesterday",
-        "approximately",
-        "approx",
-        "about",
-        "some",
-        "hours",
-        "hrs",
-        "am",
-        "pm",
-        "email",
-        "looking",
-        "waiting",
-        "standing",
-        "walking",
-        "parked",
-    ]
-)
 _NUMBERS_BEFORE = re.compile(r"(?<![0-9:.$€£#\-/A-Za-z])(?:[0-9]{1,6}[A-Za-z]? ){1,2}$")
 _UNITS_BEFORE = re.compile(rf"(?<![0-9A-Za-z])(?:{UNIT}[, ]{{1,3}}){{1,3}}$", re.IGNORECASE)
 _NAME = r"[^\W\d_a-zà-ÿ][^\W\d_]{0,20}(?:-[^\W\d_]{1,20})?"
@@ -247,7 +51,7 @@ def grown(text: str, start: int, end: int) -> tuple[int, int]:
 def named(text: str, start: int, end: int) -> tuple[int, int] | None:
     """Like `grown`, of words that are no known kind of street: they have to be written as names are, and none may begin a sentence."""
     words = re.findall(r"[^\W\d_][\w'’\-]*", text[start:end])
-    if not words or any(word.lower() in _NO_STREET for word in words):
+    if not words or any(word.lower() in NO_STREET for word in words):
         return None
     if not _all_lower(text) and not any(word[0].isupper() for word in words):
         return None
@@ -263,7 +67,7 @@ def named_and_on(text: str, start: int, end: int) -> tuple[int, int] | None:
 def house(text: str, start: int, end: int) -> tuple[int, int] | None:
     """A house number behind a word that announces one, with the name of the street: `lives at 846 Rue Al Imam`."""
     word = _WORD.match(text, end + 1)
-    if word is None or word[0].lower() in _NO_STREET or not (word[0][0].isupper() or _all_lower(text)):
+    if word is None or word[0].lower() in NO_STREET or not (word[0][0].isupper() or _all_lower(text)):
         return None
     return grown(text, start, end)
 
@@ -276,58 +80,6 @@ def with_number(text: str, start: int, end: int) -> tuple[int, int] | None:
 def written_large(text: str, start: int, end: int) -> tuple[int, int] | None:
     """A code whose letters are capitals, as post codes are."""
     return (start, end) if text[start:end].isupper() else None
-
-
-_NO_STREET = _STOP | frozenset(
-    [
-        "gate",
-        "platform",
-        "terminal",
-        "route",
-        "exit",
-        "table",
-        "line",
-        "mile",
-        "chapter",
-        "page",
-        "level",
-        "train",
-        "bus",
-        "flight",
-        "lane",
-        "section",
-        "station",
-        "stop",
-        "class",
-        "grade",
-        "room",
-        "seat",
-        "row",
-        "version",
-        "minutes",
-        "minute",
-        "hour",
-        "days",
-        "day",
-        "weeks",
-        "years",
-        "year",
-        "dollars",
-        "miles",
-        "feet",
-        "meters",
-        "metres",
-        "percent",
-        "car",
-        "cars",
-        "truck",
-        "trucks",
-        "men",
-        "women",
-        "photo",
-        "picture",
-    ]
-)
 
 
 _ONLY_A_KIND = re.compile(r"(?:gate|tie|way|weg|laan|plein)s? [0-9]", re.IGNORECASE)
@@ -382,11 +134,11 @@ def _words(text: str, place: int, broke: bool, one_case: bool) -> int | None:
         return None
     if one_case:
         match = _SEGMENT.match(text, place) if broke else None
-        return match.end() if match and _STOP.isdisjoint(match[0].lower().split()) else None
+        return match.end() if match and STOP.isdisjoint(match[0].lower().split()) else None
     plain = word[0].lower()
-    if word[0][0].isupper() and (plain not in _STOP or (word[0].isupper() and len(plain) == 2)):
+    if word[0][0].isupper() and (plain not in STOP or (word[0].isupper() and len(plain) == 2)):
         return word.end()
-    if plain in _PARTICLES and (after := _WORD.match(text, word.end() + 1)) and after[0][0].isupper() and after[0].lower() not in _STOP:
+    if plain in PARTICLES and (after := _WORD.match(text, word.end() + 1)) and after[0][0].isupper() and after[0].lower() not in STOP:
         return after.end()
     return None
 
@@ -396,7 +148,7 @@ def _backward(text: str, start: int) -> int:
         low = max(0, start - 80)
         if match := pattern.search(text[low:start]):
             words = re.findall(r"[^\W\d_]+", match[0])
-            if pattern is not _OTHER_STREET_BEFORE or words[0].lower() not in _STOP - {"the"}:
+            if pattern is not _OTHER_STREET_BEFORE or words[0].lower() not in STOP - {"the"}:
                 start = low + match.start()
     return start
 
@@ -406,12 +158,12 @@ def with_first_names(text: str, start: int, end: int) -> tuple[int, int] | None:
     low = max(0, start - 50)
     if match := _WORDS_BEFORE.search(text[low:start]):
         words = match[0].split()
-        while words and (words[0].lower().strip(".") in _STOP or not words[0][0].isupper()):
+        while words and (words[0].lower().strip(".") in STOP or not words[0][0].isupper()):
             words = words[1:]
         if words:
             start -= len(" ".join(words)) + 1
     for word in _WORD.finditer(text, start, end):
-        if word[0].islower() and word[0] in _STOP | _PARTICLES - {"van", "von", "der", "den"}:
+        if word[0].islower() and word[0] in STOP | PARTICLES - {"van", "von", "der", "den"}:
             start = word.end() + 1
     if _ONLY_A_KIND.match(text, start, end):
         return None
