@@ -22,7 +22,7 @@ from secagg.payload import Payload
 from secagg.receipt import sign_agreement, verify_agreement
 from secagg.roles import Message, Outgoing, Vector
 from secagg.round import Round
-from secagg.tally import Kept, RunningSum, Tallies, Tally
+from secagg.tally import Kept, Mask, RunningSum, Tallies, Tally
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .client import ACCEPTED, PART, seal_context
@@ -163,10 +163,15 @@ def open_part(message: Report, client: PartyId, seat: Seat) -> Secret:
     return secret
 
 
+def masks_of(signed: Mapping[PartyId, int], held: Mapping[PartyId, Held], seat: Seat) -> list[Mask]:
+    """The shares that these clients' seeds stand for, each with its sign."""
+    return [(mask(held[name].secret, seat.ctx, name, held[name].report, seat.index), sign) for name, sign in signed.items()]
+
+
 def tally_seeds(tally: RunningSum, signed: Mapping[PartyId, int], held: Mapping[PartyId, Held], seat: Seat) -> None:
     """Add the shares that these clients' seeds stand for, or take them out where the sign is −1, in one pass over the tally."""
     if signed:
-        tally.apply([(mask(held[name].secret, seat.ctx, name, held[name].report, seat.index), sign) for name, sign in signed.items()])
+        tally.apply(masks_of(signed, held, seat))
 
 
 def tally_part(tally: RunningSum, held: Held, client: PartyId, seat: Seat, sign: int) -> None:
@@ -217,7 +222,7 @@ def send_ahead(state: Accepting, *, seat: Seat, entropy: Entropy) -> tuple[Accep
     another one, the key is never given, and a share of that set follows.
     """
     roots, key, to = roots_hash(batch_of(state.held)), Secret(entropy(SEED)), seat.params.collector
-    masks = [(mask(state.held[name].secret, seat.ctx, name, state.held[name].report, seat.index), 1) for name in state.pending]
+    masks = masks_of(dict.fromkeys(state.pending, 1), state.held, seat)
     context = share_context(seat.ctx, seat.me.party, to, roots)
     payload, committed = seal_masked(noisy(state.tally, seat, entropy), masks, state.tally.ring, key, context)
     return replace(state, ahead=Sent(roots, key, committed)), [Outgoing(to, Ahead(roots, committed, payload))]
