@@ -15,7 +15,7 @@ import numpy as np
 from secagg.crypto.expand import Stream
 from secagg.crypto.many import combine
 from secagg.crypto.seal import CannotOpen
-from secagg.crypto.stream import PLAIN, open_stream
+from secagg.crypto.stream import PLAIN, commitment, open_stream
 from secagg.crypto.tagged import check_stream
 from secagg.errors import LocalProtocolError
 from secagg.math.ring import Ring, Words
@@ -61,6 +61,15 @@ class Kept:
 
     def __repr__(self) -> str:
         return f"Kept({len(self.words)} words)"
+
+
+UNSEALED = bytes(32)
+"""The commitment to a vector that does not leave the process: there are no tags."""
+
+
+def committed(payload: Payload) -> bytes:
+    """The commitment that goes with a vector: to its tags, if it travels."""
+    return UNSEALED if isinstance(payload, Kept) else commitment(payload)
 
 
 class RunningSum(Protocol):

@@ -1,12 +1,14 @@
 """An aggregator: takes one part of each report, agrees with the others on the set, and gives its share of the sum, once.
 
 Accepting ──Close──▶ Listing ──all lists──▶ Agreeing ──all signatures──▶ Done
+
+One that holds the reports of the whole cohort has nothing more to wait for: it tells its list before the collector asks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from secagg.crypto.derive import frame
@@ -22,7 +24,7 @@ from secagg.payload import Payload
 from secagg.receipt import sign_agreement, verify_agreement
 from secagg.roles import Message, Outgoing, Vector
 from secagg.round import Round
-from secagg.tally import Kept, Mask, RunningSum, Tallies, Tally
+from secagg.tally import UNSEALED, Kept, Mask, RunningSum, Tallies, Tally
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .client import ACCEPTED, PART, seal_context
@@ -31,8 +33,6 @@ from .params import Params
 from .split import SEED, mask, opening_of, part_hash, root_hash, roots_hash, seal_masked
 
 SHARE = "additive/share"
-UNSEALED = bytes(32)
-"""The commitment to a share that does not leave the process: there are no tags."""
 _TOGETHER = 8
 """Seeds that are expanded in one pass over the tally."""
 
@@ -59,11 +59,13 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Accepting:
-    """Reports come in: vectors are added at once, seeds some at a time. Lists of aggregators that closed earlier wait."""
+    """Reports come in: vectors are added at once, seeds some at a time. What aggregators say that closed earlier waits."""
 
     tally: RunningSum
     held: Mapping[PartyId, Held]
     lists: Mapping[PartyId, Listed]
+    """This aggregator's own is among them once it is told: then the cohort is complete."""
+    agreed: Mapping[PartyId, Agreed] = field(default_factory=dict)
     pending: tuple[PartyId, ...] = ()
     """Whose seeds are not in the tally yet."""
     ahead: Sent | None = None
@@ -191,7 +193,7 @@ def tally_part(tally: RunningSum, held: Held, client: PartyId, seat: Seat, sign:
 def accept(
     state: Accepting, message: Report, client: PartyId, *, seat: Seat, ledger: Ledger, entropy: Entropy
 ) -> tuple[Accepting, list[Outgoing]]:
-    """Hold one part and sign for it. With the last seed of the cohort, the share of them all goes ahead."""
+    """Hold one part and sign for it. With the last part of the cohort goes the list, and ahead of its key the share of all the seeds."""
     root = check_report(message, client, seat)
     # > One report a client and round; after a restart too (AD-A7).
     before = ledger.used(seat.ctx, f"part/{client}")
@@ -205,8 +207,11 @@ def accept(
     else:
         after = replace(after, pending=(*state.pending, client))
     sent: list[Outgoing] = []
-    if after.pending and len(after.held) == len(seat.params.clients):
-        after, sent = send_ahead(after, seat=seat, entropy=entropy)
+    if len(after.held) == len(seat.params.clients):
+        after, sent = tell(after, seat=seat)
+    if sent and after.pending:
+        after, vector = send_ahead(after, seat=seat, entropy=entropy)
+        sent += vector
     elif len(after.pending) >= _TOGETHER:
         tally_seeds(state.tally, dict.fromkeys(after.pending, 1), after.held, seat)
         after = replace(after, pending=())
@@ -233,12 +238,16 @@ def batch_of(held: Mapping[PartyId, Held]) -> tuple[tuple[PartyId, bytes], ...]:
     return tuple(sorted((client, part.root) for client, part in held.items()))
 
 
-def close(state: Accepting, *, seat: Seat) -> tuple[Listing, list[Outgoing]]:
-    """Take no more reports; tell the other aggregators which ones are held."""
+def tell(state: Accepting, *, seat: Seat) -> tuple[Accepting, list[Outgoing]]:
+    """Tell the other aggregators which reports are held."""
     own = Listed(batch_of(state.held))
-    return Listing(state.tally, state.held, {**state.lists, seat.me.party: own}, {}, state.pending, state.ahead), [
-        Outgoing(name, own) for name in seat.others
-    ]
+    return replace(state, lists={**state.lists, seat.me.party: own}), [Outgoing(name, own) for name in seat.others]
+
+
+def close(state: Accepting, *, seat: Seat) -> tuple[Listing, list[Outgoing]]:
+    """Take no more reports, and tell the list unless it was told when the cohort was complete."""
+    after, outgoing = (state, []) if seat.me.party in state.lists else tell(state, seat=seat)
+    return Listing(after.tally, after.held, after.lists, after.agreed, after.pending, after.ahead), outgoing
 
 
 def check_list(message: Listed, sender: PartyId, seat: Seat) -> None:
@@ -371,6 +380,10 @@ class Aggregator(Machine[State]):
             case (Listing() | Agreeing()) as state, Agreed() as agreed:
                 verify_agreed(agreed, sender, seat.params.aggregators, seat.opened, check="AD-A11")
                 return self._advance(replace(state, agreed={**state.agreed, sender: agreed}))
+            case Accepting() as state, Agreed() as agreed if seat.me.party in state.lists:  # it overtook the collector's Close
+                verify_agreed(agreed, sender, seat.params.aggregators, seat.opened, check="AD-A11")
+                self._state = replace(state, agreed={**state.agreed, sender: agreed})
+                return []
         raise UnexpectedMessage(f"{type(message).__name__} is not due in {self.phase}", culprits=[sender])
 
     def expire(self) -> Sequence[Outgoing]:

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from secagg.crypto.seal import CannotOpen
-from secagg.crypto.stream import commitment
 from secagg.errors import InvalidMessage, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.machine import Machine
 from secagg.payload import Payload
 from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
-from secagg.tally import Kept, RunningSum, Tallies, Tally
+from secagg.tally import RunningSum, Tallies, Tally, committed
 from secagg.types import PartyId
 
 from .aggregator import SHARE, share_context, verify_agreed
@@ -140,7 +139,7 @@ def check_share(message: Share | Ahead, sender: PartyId, *, desk: Desk) -> None:
     if sender not in desk.params.aggregators or (payload is not None and payload.size != desk.params.payload_size):
         size = payload.size if payload is not None else 0
         raise InvalidMessage("AD-C4", f"a share of {size} bytes from {sender}; {desk.params.payload_size} expected", culprits=[sender])
-    if payload is not None and not isinstance(payload, Kept) and commitment(payload) != message.commitment:
+    if payload is not None and committed(payload) != message.commitment:
         raise InvalidMessage("AD-C4", f"the share of {sender} is not the one it committed to", culprits=[sender])
 
 
