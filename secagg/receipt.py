@@ -195,11 +195,11 @@ class Receipt:
         )
 
 
-def result_digest(mean: bytes) -> bytes:
+def result_digest(mean: bytes | memoryview) -> bytes:
     """Digest of a released mean: float32, little-endian, in layout order."""
     return digest("receipt/result", mean)
 
 
-def model_digest(model: bytes) -> bytes:
+def model_digest(model: bytes | memoryview) -> bytes:
     """Digest of an input model: float32, little-endian, in layout order."""
     return digest("round/model", model)

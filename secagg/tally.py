@@ -48,7 +48,8 @@ class Opening:
 class Kept:
     """A vector that stays in this process, on its way from one party of the process to another: there is nobody to seal it against.
 
-    It has the size that it would have sealed. It has no bytes: whoever tries to send it on gets a LocalProtocolError.
+    It has the size that it would have sealed, and its words belong to whoever it is handed to. It has no bytes: whoever tries to send it on
+    gets a LocalProtocolError.
     """
 
     __slots__ = ("size", "words")
@@ -83,6 +84,10 @@ class RunningSum(Protocol):
         """Whether this process is also the one that its sum goes to."""
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing has been added for sure: whoever knows can leave the sum out. A sum that cannot tell says no."""
+
+    @property
     def words(self) -> Words:
         """The sum as it is now, whole: not to be changed, and not to be kept over the next addition."""
 
@@ -97,44 +102,66 @@ Tallies = Callable[[Ring, int], RunningSum]
 """`tallies(ring, length)` gives a sum of so many words, all zero."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Tally:
-    """The sum in this process: one vector of memory, whatever the number of clients."""
+    """The sum in this process: one vector of memory, whatever the number of clients, and none before something is added."""
 
     ring: Ring
-    words: Words
+    length: int
+    held: Words | None = None
     beside: bool = False
 
     @classmethod
     def zero(cls, ring: Ring, length: int) -> Tally:
-        return cls(ring, np.zeros(length, ring.dtype))
+        return cls(ring, length)
 
     @classmethod
     def at_home(cls, ring: Ring, length: int) -> Tally:
         """For a server whose sum goes to a party of the same process."""
-        return cls(ring, np.zeros(length, ring.dtype), beside=True)
+        return cls(ring, length, beside=True)
+
+    @classmethod
+    def of(cls, ring: Ring, words: Words) -> Tally:
+        """The sum so far is in `words`, and goes on there."""
+        return cls(ring, len(words), words)
+
+    @property
+    def empty(self) -> bool:
+        return self.held is None
+
+    @property
+    def words(self) -> Words:
+        if self.held is None:
+            self.held = np.zeros(self.length, self.ring.dtype)
+        return self.held
 
     def add(self, opening: Opening, payload: Payload, sign: int = 1) -> None:
-        if isinstance(payload, Kept):
+        if not isinstance(payload, Kept):
+            self.add_chunks(opening, payload, range(chunk_count(payload.size)), sign)
+        elif self.held is None and sign > 0:
+            self.held = payload.words
+        else:
             (self.ring.add_into if sign > 0 else self.ring.sub_into)(self.words, payload.words)
-            return
-        self.add_chunks(opening, payload, range(chunk_count(payload.size)), sign)
 
     def add_chunks(self, opening: Opening, payload: Payload, chunks: range, sign: int) -> None:
         """Add some chunks of a vector, of which the first belongs at word 0. Raises CannotOpen, and then nothing has changed."""
-        added = list[int]()
+        words, added = self.words, list[int]()
+
+        def combine(index: int, chunk: memoryview, sign: int) -> None:
+            start = (index - chunks.start) * words_in_a_chunk(self.ring)
+            self.ring.combine_packed(words[start : start + len(chunk) * 8 // self.ring.bits], chunk, sign)
 
         def work(part: range) -> None:
             indices = chunks[part.start : part.stop]
             for index, chunk in zip(indices, opening.read(payload, indices), strict=True):
-                self._combine(index - chunks.start, chunk, sign)
+                combine(index, chunk, sign)
                 added.append(index)
 
         try:
             spread(work, len(chunks))
         except CannotOpen:
             for index in added:
-                self._combine(index - chunks.start, next(opening.read(payload, range(index, index + 1))), -sign)
+                combine(index, next(opening.read(payload, range(index, index + 1))), -sign)
             raise
 
     def apply(self, masks: Sequence[Mask]) -> None:
@@ -144,12 +171,8 @@ class Tally:
         """`apply` where word 0 takes word `first` of every keystream."""
         combine(masks, self.words, self.ring, first)
 
-    def _combine(self, index: int, chunk: memoryview, sign: int) -> None:
-        start = index * words_in_a_chunk(self.ring)
-        self.ring.combine_packed(self.words[start : start + len(chunk) * 8 // self.ring.bits], chunk, sign)
-
     def __repr__(self) -> str:
-        return f"Tally({len(self.words)} words of {self.ring.bits} bits)"
+        return f"Tally({self.length} words of {self.ring.bits} bits)"
 
 
 def words_in_a_chunk(ring: Ring) -> int:

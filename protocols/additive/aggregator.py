@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+import numpy as np
+
 from secagg.crypto.derive import frame
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.sign import BadSignature
@@ -229,7 +231,10 @@ def send_ahead(state: Accepting, *, seat: Seat, entropy: Entropy) -> tuple[Accep
     roots, key, to = roots_hash(batch_of(state.held)), Secret(entropy(SEED)), seat.params.collector
     masks = masks_of(dict.fromkeys(state.pending, 1), state.held, seat)
     context = share_context(seat.ctx, seat.me.party, to, roots)
-    payload, committed = seal_masked(noisy(state.tally, seat, entropy), masks, state.tally.ring, key, context)
+    tally, ring, length = state.tally, seat.params.ring, seat.params.length
+    # Nothing but seeds: then the sum so far takes no memory, and its zeros are never read from there.
+    before: Vector = np.broadcast_to(np.zeros(1, ring.dtype), (length,)) if tally.empty else tally.words
+    payload, committed = seal_masked(noisy(before, seat, entropy), masks, ring, key, context)
     return replace(state, ahead=Sent(roots, key, committed)), [Outgoing(to, Ahead(roots, committed, payload))]
 
 
@@ -312,7 +317,7 @@ def share(state: Agreeing, *, seat: Seat, ledger: Ledger, entropy: Entropy) -> t
     if state.ahead is not None:
         key, committed = state.ahead.key, state.ahead.commitment
     else:
-        key, words = Secret(entropy(SEED)), noisy(state.tally, seat, entropy)
+        key, words = Secret(entropy(SEED)), noisy(state.tally.words, seat, entropy)
         if state.tally.beside:
             payload, committed = Kept(words, seat.params.payload_size), UNSEALED
         else:
@@ -321,15 +326,15 @@ def share(state: Agreeing, *, seat: Seat, ledger: Ledger, entropy: Entropy) -> t
     return Done(), [Outgoing(to, Share(state.roots, sealed, committed, payload))]
 
 
-def noisy(tally: RunningSum, seat: Seat, entropy: Entropy) -> Vector:
-    """This aggregator's share of the sum, with noise of its own where the terms ask for it."""
-    words, described = tally.words, seat.opened.description
+def noisy(words: Vector, seat: Seat, entropy: Entropy) -> Vector:
+    """An aggregator's share of the sum, with noise of its own where the terms ask for it."""
+    described = seat.opened.description
     if described.privacy is None or not (variance := described.privacy.aggregator_variance(described.encoding, described.values)):
         return words
     # > Where the terms state it, each aggregator adds fresh Skellam noise of that variance to the coordinates of its share, and tells
     # > nobody.
     kept = words.copy()  # a share that went ahead may be of no use: then the next has noise of its own, not that of both
-    sampler("skellam", variance).add_into(kept[: described.values], tally.ring, entropy=entropy)
+    sampler("skellam", variance).add_into(kept[: described.values], seat.params.ring, entropy=entropy)
     return kept
 
 

@@ -90,7 +90,7 @@ class Shard:
 
     def _from(self, chunk: int) -> Tally:
         start = (chunk - self._first) * words_in_a_chunk(self._tally.ring)
-        return Tally(self._tally.ring, self._tally.words[start:])
+        return Tally.of(self._tally.ring, self._tally.words[start:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +224,10 @@ class ShardedTally:
         self._pool = ThreadPoolExecutor(len(self.ranges), "secagg-ray")
         self._whole: Words | None = None
         self._kept = 0
+
+    @property
+    def empty(self) -> bool:
+        return False
 
     @property
     def words(self) -> Words:

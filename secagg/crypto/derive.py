@@ -31,7 +31,7 @@ def _head(label: str) -> bytes:
     return _length(len(named)) + named
 
 
-def digest(label: str, *parts: bytes) -> bytes:
+def digest(label: str, *parts: bytes | memoryview) -> bytes:
     """SHA-256 of the framed parts, 32 bytes."""
     hasher = hashlib.sha256(_head(label))
     for part in parts:  # a part may be a whole model: it is hashed where it lies

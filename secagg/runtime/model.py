@@ -72,9 +72,9 @@ def size_limit(values: int) -> int:
     return 4 * values + LAYOUT_LIMIT + _LENGTH.size + _ALIGN
 
 
-def float_bytes(values: NDArray[np.float32]) -> bytes:
-    """float32, little-endian: what is hashed and sent."""
-    return np.ascontiguousarray(values, "<f4").tobytes()
+def float_bytes(values: NDArray[np.float32]) -> memoryview:
+    """float32, little-endian: what is hashed and sent. The values themselves where they lie so already, not a copy."""
+    return np.ascontiguousarray(values, "<f4").data.cast("B")
 
 
 @dataclass(frozen=True, slots=True)

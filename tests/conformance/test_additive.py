@@ -55,10 +55,10 @@ def test_the_laws_hold_under_noise(terms: PrivacyTerms) -> None:
 
 def test_the_suite_notices_aggregators_that_add_no_noise_or_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = noisy(replace(SHARES, aggregator_noise=3.0))
-    monkeypatch.setattr(aggregator, "noisy", lambda tally, *_: tally.words)
+    monkeypatch.setattr(aggregator, "noisy", lambda words, *_: words)
     with pytest.raises(AssertionError, match="there is none in the sum"):
         conformance.the_sum_is_the_sum_of_those_included(asked, rounds=1)
-    monkeypatch.setattr(aggregator, "noisy", lambda tally, *_: tally.words + tally.ring.dtype.type(1 << 20))
+    monkeypatch.setattr(aggregator, "noisy", lambda words, *_: words + words.dtype.type(1 << 20))
     with pytest.raises(AssertionError, match="no noise of the aggregators"):
         conformance.the_sum_is_the_sum_of_those_included(asked, rounds=1)
 

@@ -181,11 +181,11 @@ def test_a_share_that_left_holds_noise_that_a_weakened_aggregator_leaves_out(mon
     assert abs(np.corrcoef(opened(), secret)[0, 1]) < 0.5
     honest = seats.aggregators[2].party
 
-    def silent(tally: Any, seat: Any, entropy: Any) -> Any:  # two of three work with the hub
-        return genuine(tally, seat, entropy) if seat.me.party == honest else tally.words
+    def silent(words: Any, seat: Any, entropy: Any) -> Any:  # two of three work with the hub
+        return genuine(words, seat, entropy) if seat.me.party == honest else words
 
     genuine = aggregator.noisy
     monkeypatch.setattr(aggregator, "noisy", silent)
     assert abs(np.corrcoef(opened(), secret)[0, 1]) < 0.5
-    monkeypatch.setattr(aggregator, "noisy", lambda tally, *_: tally.words)
+    monkeypatch.setattr(aggregator, "noisy", lambda words, *_: words)
     np.testing.assert_array_equal(opened(), secret)

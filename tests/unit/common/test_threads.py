@@ -128,7 +128,7 @@ def test_a_report_that_does_not_open_leaves_the_tally_as_it_was_with_threads_too
     for place in (5, 3 * PLAIN, sealed.size - 1):
         broken = bytearray(joined(sealed))
         broken[place] ^= 1
-        tally = Tally(ring, vector.copy())
+        tally = Tally.of(ring, vector.copy())
         with pytest.raises(CannotOpen):
             tally.add(opening_of(key, b"here"), Blob(broken))
         assert np.array_equal(tally.words, vector)

@@ -138,7 +138,7 @@ class Stage:
                 if other != place:
                     (key_of_pair,) = pair_keys(agreeing, [record.mask], sid, name, [self.params.clients[other]])
                     masks.append((Stream(key_of_pair), -pair_sign(place, other)))
-        tally = Tally(self.params.ring, words)
+        tally = Tally.of(self.params.ring, words)
         tally.apply(masks)
         return tally.words
 

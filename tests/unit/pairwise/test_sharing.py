@@ -164,7 +164,7 @@ def test_an_upload_that_breaks_off_leaves_the_tally_as_it_was() -> None:
     sealed, _ = tag_masked(vector, [], ring, key, b"here")
     broken = bytearray(joined(sealed))
     broken[-1] ^= 1
-    tally = Tally(ring, vector.copy())
+    tally = Tally.of(ring, vector.copy())
     with pytest.raises(CannotOpen, match="chunk 2 of 3"):
         tally.add(opening_of(key, b"here"), Blob(broken))
     assert np.array_equal(tally.words, vector)
