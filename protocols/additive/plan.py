@@ -23,6 +23,7 @@ from secagg.types import Entropy, PartyId
 from . import aggregator, client, collector
 from .messages import Accepted, Agreed, Ahead, Close, Listed, Report, Share
 from .params import MAX_AGGREGATORS, MIN_AGGREGATORS, Params
+from .part import Held
 
 VERSION = 1
 
@@ -59,7 +60,7 @@ class Plan:
 
     STATES: ClassVar[tuple[type, ...]] = (
         *(kind for machine in (client, aggregator, collector) for kind in get_args(machine.State)),
-        aggregator.Held,
+        Held,
         aggregator.Sent,
         Tally,
         Ring,

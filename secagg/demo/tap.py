@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from protocols import additive, ckks, pairwise
-from protocols.additive.aggregator import Aggregator, Held, Seat, open_part, tally_part
+from protocols.additive.aggregator import Aggregator
 from protocols.additive.messages import Report
 from protocols.additive.params import Params
+from protocols.additive.part import Held, Seat, open_part, tally_part
 from protocols.ckks import threshold
 from protocols.ckks.cipher import DEGREE, PRIMES, Packing, read_residues
 from protocols.ckks.messages import Encrypted

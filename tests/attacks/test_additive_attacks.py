@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from protocols import additive
-from protocols.additive import aggregator, client, split
+from protocols.additive import aggregator, client, part, split
 from protocols.additive.messages import Accepted, Agreed, Close, Listed, Report, Share
 from protocols.additive.params import Params
 from secagg import round as rounds
@@ -126,12 +126,10 @@ def masked_twice(parties: Consortium, of: tuple[Terms, Terms], ring: object) -> 
         report = first_message(report_of(parties, described, 0, vector, seed="the same again"))
         opened = opened_round(parties, described, parties.aggregators[0])
         params = Params.of(opened)
-        seat = aggregator.Seat(parties.aggregators[0], params, opened)
-        key = aggregator.open_part(report, parties.clients[0].party, seat)
+        seat = part.Seat(parties.aggregators[0], params, opened)
+        key = part.open_part(report, parties.clients[0].party, seat)
         tally = Tally.zero(params.ring, params.length)
-        aggregator.tally_part(
-            tally, aggregator.Held(report.report, b"", key, report.payload, report.commitment), parties.clients[0].party, seat, 1
-        )
+        part.tally_part(tally, part.Held(report.report, b"", key, report.payload, report.commitment), parties.clients[0].party, seat, 1)
         shares.append(tally.words)
     return shares[1] - shares[0]
 
@@ -191,7 +189,7 @@ def mixed_parts(parties: Consortium) -> tuple[Table, Vector]:
 
 
 def test_parts_of_two_reports_are_not_summed(parties: Consortium, weak: pytest.MonkeyPatch) -> None:
-    weak.setattr(aggregator, "root_hash", lambda ctx, who, *rest: digest("weak", who.encode()))
+    weak.setattr(part, "root_hash", lambda ctx, who, *rest: digest("weak", who.encode()))
     _, error = mixed_parts(parties)
     assert error.any(), "without the root over all parts the sum is garbage"
     weak.undo()
@@ -324,10 +322,10 @@ def test_the_coordinator_does_not_choose_who_holds_the_shares(weak: pytest.Monke
         endpoint.start()
         total = Tally.zero(plan.encoding.ring, VALUES + 2)
         for packet in endpoint.contribute(sent, version=0):
-            seat = aggregator.Seat(three.identity(packet.header.recipient), Params.of(opened), opened)
+            seat = part.Seat(three.identity(packet.header.recipient), Params.of(opened), opened)
             report = first_message([packet])
-            key = aggregator.open_part(report, me.party, seat)
-            aggregator.tally_part(total, aggregator.Held(report.report, b"", key, report.payload, report.commitment), me.party, seat, 1)
+            key = part.open_part(report, me.party, seat)
+            part.tally_part(total, part.Held(report.report, b"", key, report.payload, report.commitment), me.party, seat, 1)
         return total.words - sent
 
     weak.setattr(Params, "of", classmethod(unchecked_params))
@@ -431,12 +429,10 @@ def share_words(parties: Consortium, vector: Vector, seed: str) -> Vector:
     report = first_message(report_of(parties, terms(values=len(vector) - 2), 0, vector, seed))
     opened = opened_round(parties, terms(values=len(vector) - 2), parties.aggregators[0])
     params = Params.of(opened)
-    seat = aggregator.Seat(parties.aggregators[0], params, opened)
+    seat = part.Seat(parties.aggregators[0], params, opened)
     tally = Tally.zero(params.ring, params.length)
-    key = aggregator.open_part(report, parties.clients[0].party, seat)
-    aggregator.tally_part(
-        tally, aggregator.Held(report.report, b"", key, report.payload, report.commitment), parties.clients[0].party, seat, 1
-    )
+    key = part.open_part(report, parties.clients[0].party, seat)
+    part.tally_part(tally, part.Held(report.report, b"", key, report.payload, report.commitment), parties.clients[0].party, seat, 1)
     return tally.words
 
 
@@ -486,7 +482,7 @@ def test_a_hostile_report_is_refused_and_leaves_the_tally_alone(parties: Consort
     described = terms(values=VALUES)
     me, sender = parties.aggregators[0], parties.clients[0].party
     opened = opened_round(parties, described, me)
-    seat = aggregator.Seat(me, Params.of(opened), opened)
+    seat = part.Seat(me, Params.of(opened), opened)
     state = aggregator.Accepting(Tally.zero(seat.params.ring, seat.params.length), {}, {})
     report = damage(first_message(report_of(parties, described, 0, vectors(parties)[sender])))  # type: ignore[operator]
     with pytest.raises(InvalidMessage, match=check):

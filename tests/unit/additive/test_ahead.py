@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from protocols import additive
-from protocols.additive import aggregator, collector
+from protocols.additive import aggregator, collector, part
 from protocols.additive.messages import Agreed, Ahead, Report, Share
 from protocols.additive.params import Params
 from protocols.additive.split import opening_of, roots_hash
@@ -130,7 +130,7 @@ def difference(parties: Consortium, weak: pytest.MonkeyPatch) -> Vector:
     given: dict[PartyId, Share] = {}
     genuine = aggregator.send_ahead
 
-    def hasty(state: aggregator.Accepting, *, seat: aggregator.Seat, entropy: Entropy) -> tuple[aggregator.Accepting, list[Outgoing]]:
+    def hasty(state: aggregator.Accepting, *, seat: part.Seat, entropy: Entropy) -> tuple[aggregator.Accepting, list[Outgoing]]:
         after, outgoing = genuine(state, seat=seat, entropy=entropy)
         assert after.ahead is not None
         context = aggregator.share_context(seat.ctx, seat.me.party, parties.coordinator.party, after.ahead.roots)
@@ -141,11 +141,11 @@ def difference(parties: Consortium, weak: pytest.MonkeyPatch) -> Vector:
     weak.setattr(aggregator, "send_ahead", hasty)
     lost = parties.clients[2].party
     table, _, withheld = play(parties, lost)
-    seat = aggregator.Seat(parties.aggregators[0], Params.of(table.opened), table.opened)
+    seat = part.Seat(parties.aggregators[0], Params.of(table.opened), table.opened)
     report = Report.from_wire(body_of(withheld[0]), withheld[0].payload)
     mine = Tally.zero(PLAN.encoding.ring, VALUES + 2)
-    part = aggregator.Held(report.report, b"", aggregator.open_part(report, lost, seat), report.payload, report.commitment)
-    aggregator.tally_part(mine, part, lost, seat, 1)
+    held = part.Held(report.report, b"", part.open_part(report, lost, seat), report.payload, report.commitment)
+    part.tally_part(mine, held, lost, seat, 1)
     total = mine.words
     for me in parties.aggregators[1:]:
         (early,), (late,) = heard(table, Ahead, me.party), heard(table, Share, me.party)

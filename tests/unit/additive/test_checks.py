@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from protocols import additive
-from protocols.additive import aggregator, client, collector, split
+from protocols.additive import aggregator, client, collector, part, split
 from protocols.additive.messages import Accepted, Agreed, Ahead, Close, Listed, Report, Share
 from protocols.additive.params import Params
 from secagg.crypto.derive import frame
@@ -49,10 +49,10 @@ def role_of(parties: Consortium, me: Identity) -> Role:
     return role
 
 
-def seat_of(parties: Consortium, index: int) -> aggregator.Seat:
+def seat_of(parties: Consortium, index: int) -> part.Seat:
     me = parties.aggregators[index]
     opened = opened_by(parties, me)
-    return aggregator.Seat(me, Params.of(opened), opened)
+    return part.Seat(me, Params.of(opened), opened)
 
 
 def reports_of(parties: Consortium, index: int) -> list[Report]:
