@@ -34,7 +34,7 @@ SUITE = (
     Benchmark("ckks", ("--repeats", "3"), ("--repeats", "9")),
     Benchmark("ckks", ("--part", "processes", "--values", "1e7", "--repeats", "2")),
     Benchmark("threshold", ("--repeats", "3"), ("--repeats", "9")),
-    Benchmark("tensors", ("--repeats", "5"), ("--repeats", "9")),
+    Benchmark("tensors", ("--repeats", "9"), ("--repeats", "41")),
     Benchmark("noise", ("--repeats", "3")),
     Benchmark("private", ("--repeats", "3"), ("--repeats", "7")),
     Benchmark("text", ("--repeats", "3")),

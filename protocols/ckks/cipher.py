@@ -211,10 +211,14 @@ def decrypt_under(secret: Key, total: NDArray[np.uint32], packing: Packing, halv
     delta, half_delta = packing.scale_bits, np.int64(1 << (packing.scale_bits - 1))
     for (start, count), lifted in zip(packing.groups(), phases(secret, total, packing, halves), strict=True):
         message = (lifted + half_delta) >> delta
-        if int(np.abs(lifted - (message << delta)).max()) > packing.noise * parties:
-            raise CannotDecrypt(f"polynomials {start} to {start + count - 1} carry more noise than {parties} honest ciphertexts")
+        _refuse_noise(lifted - (message << delta), packing.noise, parties, f"polynomials {start} to {start + count - 1}")
         _unpack_into(vector, message, packing, start)
     return vector
+
+
+def _refuse_noise(errors: NDArray[np.int64], most: int, parties: int, where: str) -> None:
+    if int(np.abs(errors).max()) > most * parties:
+        raise CannotDecrypt(f"{where} carry more noise than {parties} honest ciphertexts")
 
 
 def phases(secret: Key, total: NDArray[np.uint32], packing: Packing, halves: Iterator[Key]) -> Iterator[NDArray[np.int64]]:

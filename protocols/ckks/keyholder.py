@@ -133,7 +133,12 @@ def open_sum(state: Keeping, message: Added, *, seat: Seat, ledger: Ledger, entr
     try:
         vector = params.scheme.decrypt(message.payload, reports, state.key, ctx)
     except CannotDecrypt as refused:
-        raise InvalidMessage("CK-H5", f"what was added is not the sum of these reports: {refused}", culprits=[params.coordinator]) from None
+        # Nobody is named: the coordinator may have added something else, or a client encrypted under another key.
+        raise InvalidMessage(
+            "CK-H5",
+            f"what was added is not the sum of these reports: {refused}; the coordinator added something else, or a client encrypted under"
+            " another key than the round's. Nothing was opened",
+        ) from None
     return Done(), [Outgoing(params.coordinator, _sealed(vector, message.included, roots, seat=seat, entropy=entropy))]
 
 

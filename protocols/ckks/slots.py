@@ -159,9 +159,7 @@ class Slots:
         halves = [np.frombuffer(join(report.seeds), np.uint8).reshape(-1, ckks.SEED) for _, report in reports if report.seeds is not None]
         reals = ckks.decrypt(self._read(c0), halves, self.numbers, _secret(key, ctx)).reshape(-1)[: self.length]
         grid = np.rint(reals)
-        # Twice what the noise may be: the doubles may add as much.
-        if not float(np.abs(reals - grid).max()) <= 2.0 ** (1 - GRID_BITS):
-            raise CannotDecrypt(f"values further from the grid than the noise of {len(reports)} honest ciphertexts reaches")
+        _refuse_noise(reals - grid, len(reports))
         # Only the integers leave, never the distance to them: see docs/spec/ckks.md, Release.
         return self.ring.from_signed(grid.astype(np.int64))
 
@@ -188,6 +186,12 @@ class Slots:
         if int(words.max()) >= self.set.prime:
             raise CannotDecrypt(f"a residue that is not below {self.set.prime}")
         return words
+
+
+def _refuse_noise(errors: NDArray[np.float64], parties: int) -> None:
+    # Twice what the noise may be: the doubles may add as much.
+    if not float(np.abs(errors).max()) <= 2.0 ** (1 - GRID_BITS):
+        raise CannotDecrypt(f"values further from the grid than the noise of {parties} honest ciphertexts reaches")
 
 
 def find(name: str) -> Set:

@@ -71,7 +71,8 @@ def as_float32(state: Mapping[str, Any]) -> State:
         if (reason := refusal(tensor)) is not None:
             raise ConfigError(f"{name!r} {reason}")
         floats[name] = np.empty(shape_of(tensor), np.float32)
-        copy_values(tensor, floats[name])
+        with np.errstate(over="ignore"):  # what becomes infinite is named where the update is encoded
+            copy_values(tensor, floats[name])
     return floats
 
 

@@ -137,13 +137,12 @@ class Layout:
         """
         _refuse(self._differences(state))
         vector = np.empty(self.size, np.float32)
-        faults = []
-        for name, part in self._parts(vector):
-            tensors.copy_values(state[name], part)
-            if not tensors.is_finite(part):
-                kind = "NaN" if np.isnan(part).any() else "an infinity"
-                faults.append(f"{name!r} holds {kind} in {np.count_nonzero(~np.isfinite(part))} of {len(part)} values")
-        _refuse(faults, "an update with one such value would spoil the whole sum: find out why training gave it")
+        with np.errstate(over="ignore"):
+            for name, part in self._parts(vector):
+                tensors.copy_values(state[name], part)
+        # All values at once: for each of many small tensors the calls would take as long as the values.
+        if not tensors.is_finite(vector):
+            _refuse(self._not_finite(vector), "an update with one such value would spoil the whole sum: find out why training gave it")
         return vector
 
     def restore(self, vector: Floats, like: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -192,6 +191,14 @@ class Layout:
     def _parts(self, vector: Floats) -> Iterator[tuple[str, Floats]]:
         for name, start, stop in zip(self.names, self.offsets[:-1], self.offsets[1:], strict=True):
             yield name, vector[start:stop]
+
+    def _not_finite(self, vector: Floats) -> list[str]:
+        faults = []
+        for name, part in self._parts(vector):
+            if bad := np.count_nonzero(~np.isfinite(part)):
+                kind = "NaN" if np.isnan(part).any() else "an infinity"
+                faults.append(f"{name!r} holds {kind} in {bad} of {len(part)} values")
+        return faults
 
     def _differences(self, state: Mapping[str, Any], *, dtypes: bool = True) -> list[str]:
         faults = [f"{name!r} is missing" for name in self.names if name not in state]

@@ -19,6 +19,7 @@ from operator import attrgetter, index, itemgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secagg.crypto.expand import Stream
 from secagg.encode.encoding import EXTRA, Encoding
@@ -33,6 +34,8 @@ from secagg.threads import spread
 from secagg.types import Entropy
 
 __all__ = ["Decoded", "Encoding", "Quantiser", "Update"]
+
+Signed = NDArray[np.signedinteger[Any]]
 
 _CUT_FAILURE = -20.0
 _BOUND_FAILURE = -40.0
@@ -158,7 +161,8 @@ class Quantiser:
         The caller compares `count` with the size of the set that was agreed on.
 
         Raises:
-            ConfigError: another dtype or length, or a count and weight that no sum of encodings under these numbers has.
+            ConfigError: another dtype or length, or a count and weight that no sum of encodings under these numbers has, or a coordinate
+                beyond what encodings of that weight add up to.
         """
         if total.dtype != self.ring.dtype or total.shape != (self.words,):
             raise ConfigError(f"a sum of {total.dtype} and shape {total.shape}; {self.words} words of {self.ring.dtype} expected")
@@ -169,11 +173,14 @@ class Quantiser:
                 f"1 … {self.encoding.max_weight} cannot give: a mask is left in it, or the parties' encodings differ"
             )
         mean = np.empty(self.size, np.float32)
+        reach = weight * (1 << (self.encoding.bits - 1)) + self.encoding.noise_tail
 
         def work(part: range) -> None:
             for span in part:
                 start, stop = self.spans[span][0], min(self.spans[span][1], self.size)
-                self._decode_span(span, total[start:stop], mean[start:stop], weight)
+                signed = self.ring.center(total[start:stop])
+                _refuse_beyond(reach, signed)
+                self._decode_span(span, signed, mean[start:stop], weight)
 
         spread(work, len(self.spans), least=_LEAST)
         return Decoded(mean, count, weight)
@@ -193,9 +200,9 @@ class Quantiser:
         truncated = sqrt(2 * self.rotation.block) * (step * 2.0**-COIN_BITS * count / weight + reach * 2.0**-30)
         return spread + truncated + reach * 2.0**-18
 
-    def _decode_span(self, span: int, words: Words, out: Floats, weight: int) -> None:
+    def _decode_span(self, span: int, signed: Signed, out: Floats, weight: int) -> None:
         start = self.spans[span][0]
-        np.copyto(out, self.ring.center(words), casting="unsafe")
+        np.copyto(out, signed, casting="unsafe")
         if self.rotation:
             with self.scratch() as scratch:
                 self.rotation.inverse(span, out, scratch.spare)
@@ -221,6 +228,15 @@ class Quantiser:
             yield taken
         finally:
             self._idle.append(taken)
+
+
+def _refuse_beyond(reach: int, signed: Signed) -> None:
+    """Encodings fill only part of the ring: what lies in the rest of it is no sum of theirs."""
+    if int(signed.max()) > reach or int(signed.min()) < -reach:
+        raise ConfigError(
+            f"the sum has a coordinate beyond {reach}, which no encodings of its weight add up to: a party sent something else than an"
+            " encoding, or what was opened is not their sum"
+        )
 
 
 class Update:

@@ -6,6 +6,7 @@ bfloat16 and float16 go to float32 exactly. float64 is rounded to the nearest fl
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,19 +43,26 @@ def refusal(tensor: Tensor) -> str | None:
 
 def dtype_name(tensor: Tensor) -> str:
     """`float32` for both kinds of tensor."""
-    return str(tensor.dtype).removeprefix("torch.")
+    return _name(tensor.dtype)
+
+
+@cache
+def _name(dtype: object) -> str:
+    return str(dtype).removeprefix("torch.")  # a microsecond and more: an adapter has hundreds of tensors, and a few dtypes
 
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
     """Its shape as plain integers."""
-    return tuple(int(length) for length in tensor.shape)
+    return tuple(tensor.shape)
 
 
 def copy_values(tensor: Tensor, out: Floats) -> None:
-    """Write the values, in row-major order, into `out` as float32; `out` never aliases the tensor."""
+    """Write the values, in row-major order, into `out` as float32; `out` never aliases the tensor.
+
+    A float64 beyond float32 becomes infinite, with a warning unless the caller holds `np.errstate(over="ignore")`.
+    """
     source = tensor.detach().float().cpu().numpy() if is_torch(tensor) else tensor
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and the caller names it
-        np.copyto(out.reshape(source.shape), source, casting="same_kind" if source.dtype.kind == "f" else "unsafe")
+    np.copyto(out.reshape(source.shape), source, casting="same_kind" if source.dtype.kind == "f" else "unsafe")
 
 
 def like(values: Floats, shape: tuple[int, ...], template: Tensor) -> Tensor:

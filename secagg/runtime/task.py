@@ -103,12 +103,12 @@ class Task:
         self.round, self.attempt = self.round + 1, 0
 
     def decode(self, total: Sum, opened: Round) -> Opened:
-        """The mean of a sum. Raises InvalidMessage if the sum does not hold as many updates as were agreed on."""
+        """The mean of a sum. Raises InvalidMessage if the sum is not one of as many updates as were agreed on."""
         try:
             decoded = Quantiser(opened.description.encoding, self.layout, opened.ctx.rd).decode(total.vector)
         except ConfigError as refused:
             raise InvalidMessage("TR-C7", str(refused)) from refused
-        # > The sum counts as many updates as the set has parties (TR-C7).
+        # > The sum counts as many updates as the set has parties, and no coordinate is beyond what updates of its weight add up to (TR-C7).
         if decoded.count != len(total.included):
             raise InvalidMessage("TR-C7", f"the sum counts {decoded.count} updates, the set has {len(total.included)}: it is not released")
         return Opened(decoded.mean, decoded.weight)

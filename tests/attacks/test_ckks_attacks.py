@@ -121,7 +121,7 @@ def test_a_changed_sum_is_noticed_by_its_noise() -> None:
     with pytest.raises(InvalidMessage) as refused:
         hub.asks_for(cipher.as_payload(words))
     assert refused.value.check == "CK-H5"
-    assert refused.value.culprits == (HUB,)
+    assert refused.value.culprits == (), "a client that encrypted under another key looks the same"
 
 
 # --- the same key used for two sums ----------------------------------------------------------------------------------------------

@@ -56,6 +56,18 @@ def test_the_sum_of_encodings_decodes_to_the_weighted_mean_within_the_bound(numb
     assert np.allclose(decoded.sum, decoded.mean * np.float32(sum(weights)))
 
 
+@pytest.mark.parametrize("ring_bits", [16, 24, 32, 48, 64])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_sum_beyond_what_its_weight_can_give_is_no_sum_of_encodings(ring_bits, sign):
+    q = quantiser(9, bits=8, max_parties=3, max_weight=5, noise_tail=40, ring_bits=ring_bits)
+    reach = 7 * 2**7 + 40  # two parties that weigh 7 together, and noise
+    total = q.ring.from_signed(np.array([0] * 8 + [sign * reach, 2, 7]))
+    assert abs(q.decode(total).mean[8]) > 0
+    total[8] = q.ring.from_signed(np.array([sign * (reach + 1)]))[0]
+    with pytest.raises(ConfigError, match=f"a coordinate beyond {reach}, which no encodings of its weight add up to"):
+        q.decode(total)
+
+
 @pytest.mark.parametrize("rotation", [False, True])
 @pytest.mark.parametrize("weight", [1, 50])
 def test_the_expectation_of_an_encoding_is_the_value(rotation, weight):
