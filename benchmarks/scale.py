@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 import secagg
+from benchmarks.measure import Line, show
 from protocols import additive, pairwise
 from secagg.adapters.party import Party
 from secagg.adapters.relay import Relay
@@ -41,17 +43,27 @@ def cpu() -> float:
     return spent.ru_utime + spent.ru_stime
 
 
+def tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def ended(work: str, began: float, spent: float) -> Line:
+    """One whole round, with the process's memory at its highest."""
+    wall = (time.perf_counter() - began) * 1000
+    return Line(f"{work}: {cpu() - spent:.1f} s of processor time, peak {peak():.2f} GiB", wall, clock="wall")
+
+
 def update_of(client: int, values: int) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Public, made when it is needed: 1,000 updates in memory would only measure themselves."""
     return np.full(values, 1e-4 * (client % 7 + 1) / np.sqrt(values), np.float32)
 
 
-def parties(clients: int, values: int) -> None:
+def parties(clients: int, values: int) -> Line:
     """One additive round: each client is made, answers one bag and is gone again."""
     plan = additive.Plan(clients=clients, aggregators=2, clip=1e-3, bits=16, max_weight=1)
     began, spent = time.perf_counter(), cpu()
     made = consortium(clients, 2, now=time.time(), entropy=os.urandom)
-    print(f"{clients} identities: {time.perf_counter() - began:.1f} s", flush=True)
+    tell(f"{clients} identities: {time.perf_counter() - began:.1f} s")
     relay = Relay(plan, made.coordinator, beside=made.aggregators, ledger=Ledger(), carry_model=False)
     model = {"w": np.zeros(values, np.float32)}
     number = {one.party: index for index, one in enumerate(made.clients)}
@@ -72,10 +84,8 @@ def parties(clients: int, values: int) -> None:
     assert len(result.included) == clients
     assert error <= bound, (error, bound)
     up = sum(result.bytes_up[name] for name in number) / clients / values
-    print(
-        f"{clients} clients x {values} values: {time.perf_counter() - began:.1f} s wall, {cpu() - spent:.1f} s CPU, peak {peak():.2f} GiB"
-    )
-    print(f"{up:.3f} bytes a value and client up; largest error {error:.2e}, bound {bound:.2e}")
+    tell(f"{up:.3f} bytes a value and client up; largest error {error:.2e}, bound {bound:.2e}")
+    return ended(f"{clients:,} clients, {values:,} values", began, spent)
 
 
 class Updates(Sequence[Mapping[str, Any]]):
@@ -91,7 +101,7 @@ class Updates(Sequence[Mapping[str, Any]]):
         return {"w": update_of(client, self.values)}
 
 
-def simulated(protocol: str, clients: int, values: int, engine: str | None) -> None:
+def simulated(protocol: str, clients: int, values: int, engine: str | None) -> Line:
     """`secagg.simulate` with one client in fifty gone; its own memory, which is not that of Ray's workers, and the machine's."""
     plan: Plan = additive.Plan(clients=clients, clip=1e-3, max_weight=1)
     if protocol == "pairwise":
@@ -104,11 +114,11 @@ def simulated(protocol: str, clients: int, values: int, engine: str | None) -> N
     assert len(result.included) == len(there)
     assert error <= 1e-3 / 2**15, error
     where = f"on {engine}" if engine else "in this process"
-    print(f"{protocol}, {clients} simulated clients x {values} values {where}: {time.perf_counter() - began:.1f} s wall", end=", ")
-    print(f"{cpu() - spent:.1f} s CPU and peak {peak():.2f} GiB in this process; {len(there)} in the sum, largest error {error:.2e}")
+    tell(f"{len(there)} in the sum, largest error {error:.2e}")
+    return ended(f"{protocol}, {clients:,} simulated clients, {values:,} values {where}", began, spent)
 
 
-def stream(values: int) -> None:
+def stream(values: int) -> Line:
     """Three clients' vectors of `values`, range after range: each range is a round of its own, signed, sealed, agreed on and opened.
 
     A range is clipped for itself, as a scale group is; nobody ever holds more than one range.
@@ -143,10 +153,10 @@ def stream(values: int) -> None:
         assert worst <= bound, (worst, bound)
         sent += sum(result.bytes_up[one.party] for one in made.clients)
         if part % 8 == 7:
-            print(f"{(part + 1) * size} values: {time.perf_counter() - began:.0f} s, peak {peak():.2f} GiB", flush=True)
+            tell(f"{(part + 1) * size:,} values: {time.perf_counter() - began:.0f} s, peak {peak():.2f} GiB")
     total = RANGES * size
-    print(f"3 clients x {total} values in {RANGES} ranges: {time.perf_counter() - began:.1f} s wall, {cpu() - spent:.1f} s CPU", end=", ")
-    print(f"peak {peak():.2f} GiB; {sent / 3 / total:.3f} bytes a value and client up; largest error {worst:.2e}, bound {bound:.2e}")
+    tell(f"{sent / 3 / total:.3f} bytes a value and client up; largest error {worst:.2e}, bound {bound:.2e}")
+    return ended(f"3 clients, {total:,} values in {RANGES} ranges", began, spent)
 
 
 def main() -> None:
@@ -156,13 +166,15 @@ def main() -> None:
     asked.add_argument("--stream", type=int, default=0, metavar="VALUES")
     asked.add_argument("--simulate", choices=["additive", "pairwise"])
     asked.add_argument("--engine", choices=["ray"])
+    asked.add_argument("--json", action="store_true", help="print JSON instead of a table")
     given = asked.parse_args()
     if given.simulate:
-        simulated(given.simulate, given.clients, given.values, given.engine)
+        line = simulated(given.simulate, given.clients, given.values, given.engine)
     elif given.stream:
-        stream(given.stream)
+        line = stream(given.stream)
     else:
-        parties(given.clients, given.values)
+        line = parties(given.clients, given.values)
+    show("How far one machine goes", [line], facts={}, as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measure import Line, show
 from protocols import additive, ckks, pairwise
 from secagg.adapters.flower import SecureMod, SecureStrategy
 from secagg.identity import Identity
@@ -131,7 +133,7 @@ class Legacy(NumPyClient):
         return [parameters[0] + np.float32(1e-3)], 10, {}
 
 
-def flower(clients: int, values: int, rounds: int) -> None:
+def flower(clients: int, values: int, rounds: int) -> list[Compared]:
     """Both of Flower's interfaces in the clear, and what secures each of them."""
     folder = Path(tempfile.mkdtemp()) / "pki"
     make_trial(
@@ -149,22 +151,46 @@ def flower(clients: int, values: int, rounds: int) -> None:
         "ckks": SecureStrategy(fedavg(), ckks.Plan(clients=clients, clip=8.0), hub),
     }
     done = plain | run(secure, [SecureMod(folder)], clients + 3, values, rounds)
-    show(f"Flower, {clients} clients, {values} values", done, "FedAvg in the clear", clients, values, rounds)
     old = {
         "legacy FedAvg in the clear": legacy(clients, values, rounds, secure=False),
         "Flower SecAgg+": legacy(clients, values, rounds, secure=True),
     }
-    show("Flower's legacy workflow, the same work", old, "legacy FedAvg in the clear", clients, values, rounds)
+    work = clients, values, rounds
+    return [
+        Compared("Flower", done, "FedAvg in the clear", *work),
+        Compared("Flower's legacy workflow", old, "legacy FedAvg in the clear", *work),
+    ]
 
 
-def show(title: str, done: dict[str, tuple[float, int]], clear: str, clients: int, values: int, rounds: int) -> None:
-    table = Table("", "s a round", "s more", "x clear", "bytes a value and client up", "x clear", box=box.SIMPLE, title=title)
-    seconds, up = done[clear]
-    for name, (took, size) in done.items():
-        each = f"{size / rounds / clients / values:.2f}" if size else "-"
-        more = f"{size / up:.2f}" if size and up else "-"
-        table.add_row(name, f"{took / rounds:.2f}", f"{(took - seconds) / rounds:.2f}", f"{took / seconds:.2f}", each, more)
-    Console(width=120).print(table)
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Seconds and bytes up of all rounds, by what ran; `clear` is what the rest is compared with."""
+
+    title: str
+    done: dict[str, tuple[float, int]]
+    clear: str
+    clients: int
+    values: int
+    rounds: int
+
+    def print(self) -> None:
+        table = Table("", "s a round", "s more", "x clear", "bytes a value and client up", "x clear", box=box.SIMPLE)
+        table.title = f"{self.title}, {self.clients} clients, {self.values} values"
+        seconds, up = self.done[self.clear]
+        for name, (took, size) in self.done.items():
+            each = f"{size / self.rounds / self.clients / self.values:.2f}" if size else "-"
+            more = f"{size / up:.2f}" if size and up else "-"
+            table.add_row(name, f"{took / self.rounds:.2f}", f"{(took - seconds) / self.rounds:.2f}", f"{took / seconds:.2f}", each, more)
+        Console(width=120).print(table)
+
+    def lines(self) -> list[Line]:
+        each = 1000 / self.rounds
+        seconds = self.done[self.clear][0]
+        return [
+            Line(f"{self.title}, {self.clients} clients: a round, {name}", took * each, self.clear, seconds * each, clock="wall")
+            for name, (took, _) in self.done.items()
+            if name != self.clear
+        ]
 
 
 def main() -> None:
@@ -174,20 +200,25 @@ def main() -> None:
     asked.add_argument("--rounds", type=int, default=3)
     asked.add_argument("--stack", choices=["flower", "nvflare", "both"], default="both")
     asked.add_argument("--peers", action="store_true", help="also NVFlare's homomorphic encryption, in POC deployments: four minutes more")
+    asked.add_argument("--json", action="store_true")
     given = asked.parse_args()
+    work, tables = (given.clients, given.values, given.rounds), list[Compared]()
     if given.stack != "nvflare":
-        flower(given.clients, given.values, given.rounds)
+        tables += flower(*work)
     if given.stack != "flower":
         from benchmarks.stacks_nvflare import CLEAR, nvflare
 
-        work = given.clients, given.values, given.rounds
-        show(f"NVFlare's simulator, {given.clients} sites, {given.values} values", nvflare(*work), CLEAR, *work)
+        tables.append(Compared("NVFlare's simulator", nvflare(*work), CLEAR, *work))
     if given.peers:
         from benchmarks.stacks_nvflare import CLEAR
         from benchmarks.stacks_poc import poc
 
-        work = given.clients, given.values, given.rounds
-        show(f"NVFlare deployed (POC), {given.clients} sites, {given.values} values", poc(*work), CLEAR, *work)
+        tables.append(Compared("NVFlare deployed (POC)", poc(*work), CLEAR, *work))
+    if given.json:
+        show("Stacks", [line for table in tables for line in table.lines()], facts={"values": given.values}, as_json=True)
+    else:
+        for table in tables:
+            table.print()
 
 
 if __name__ == "__main__":

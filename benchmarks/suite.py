@@ -13,10 +13,10 @@ from secagg.bench.record import Row
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """`python -m benchmarks.NAME`, with its words for a quick and for a full run."""
+    """`python -m benchmarks.NAME`, with its words for a quick and for a full run; None: it is in a full one only."""
 
     name: str
-    quick: tuple[str, ...] = ()
+    quick: tuple[str, ...] | None = ()
     full: tuple[str, ...] = ()
 
 
@@ -25,7 +25,8 @@ SUITE = (
     Benchmark("split", ("--values", "1e7", "--repeats", "5")),
     Benchmark("additive", ("--values", "1e7", "--repeats", "5")),
     Benchmark("pairwise", ("--part", "client", "--values", "1e7", "--repeats", "3")),
-    Benchmark("pairwise", ("--part", "complete"), ("--part", "complete")),
+    Benchmark("pairwise", ("--part", "server", "--values", "1e7")),
+    Benchmark("pairwise", ("--part", "complete")),
     Benchmark("pairwise", ("--part", "growth", "--cohorts", "100,300"), ("--part", "growth")),
     Benchmark(
         "flower_secagg", ("--clients", "21", "--values", "1e6", "--repeats", "3"), ("--clients", "21", "--values", "1e7", "--repeats", "3")
@@ -39,8 +40,12 @@ SUITE = (
     Benchmark("private", ("--repeats", "3"), ("--repeats", "7")),
     Benchmark("text", ("--repeats", "3")),
     Benchmark("transport", ("--repeats", "5")),
-    Benchmark("rounds", ("--repeats", "5"), ("--repeats", "15")),
+    Benchmark("rounds", ("--repeats", "15"), ("--repeats", "30")),
+    Benchmark("rounds", ("--clients", "10", "--repeats", "5"), ("--clients", "10", "--repeats", "15")),
     Benchmark("links", ("--repeats", "1"), ("--repeats", "3")),
+    Benchmark("stacks", None, ("--peers",)),
+    Benchmark("scale", None, ("--clients", "1000", "--values", "1000000")),
+    Benchmark("scale", None, ("--stream", "1000000000")),
 )
 
 LONGEST = 1800.0
@@ -51,6 +56,8 @@ def rows(*, full: bool, tell: Callable[[str], None] = lambda _: None) -> tuple[l
     found, notes = list[Row](), list[str]()
     for benchmark in SUITE:
         words = benchmark.full if full and benchmark.full else benchmark.quick
+        if words is None:
+            continue
         tell(" ".join((benchmark.name, *words)))
         try:
             found += _run(benchmark.name, words)
