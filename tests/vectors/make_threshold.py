@@ -1,6 +1,7 @@
 """Writes threshold.json: `python -m tests.vectors.make_threshold`.
 
-HPKE draws its own randomness, so every run makes another, equally valid file.
+HPKE draws its own randomness, so every run makes another, equally valid file. Imprints, 61,440 bytes each, follow from the seeds in it
+and are left out.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from protocols.ckks import threshold
 from protocols.ckks.params import payload_digest
 from protocols.ckks.threshold.client import PART, part_context
-from protocols.ckks.threshold.dealing import imprint_digest
+from protocols.ckks.threshold.dealing import dealt_key, imprint, imprint_digest
 from protocols.ckks.threshold.messages import REPORT, Committed, Entry, Fixed, Offer, Report, Share, part_hash, root_hash
 from secagg.crypto.derive import digest
 from secagg.envelope import pack
@@ -68,19 +70,22 @@ def main() -> None:
     vectors = vectors_of(parties)
     total = table.play(vectors)
     assert isinstance(total, Sum)
+    told = values(parties, vectors, total, table.opened.ctx)
+    left_out = imprints(told, table.opened.ctx.rd)
     content = {
         "format": FORMAT,
         "protocol": "ckks-threshold",
-        "comment": "Secrets are in clear: never use these keys. Words are integers below 2^24.",
+        "comment": "Secrets are in clear: never use these keys. Words are integers below 2^24. Where an envelope is a list,"
+        " 'imprint/CLIENT/HOLDER' stands for the imprint of the seed that the client deals to that key holder.",
         "keys": {identity.party: keys_of(identity) for identity in everybody},
         "roster": parties.roster.raw.hex(),
         "description": table.opened.signed().hex(),
         "rd": table.opened.ctx.rd.hex(),
-        "values": values(parties, vectors, total, table.opened.ctx),
-        "transcript": [packet_to_json(packet) for packet in table.heard],
+        "values": told,
+        "transcript": [packet_to_json(packet, left_out) for packet in table.heard],
         "included": list(total.included),
         "sum": [int(word) for word in total.vector],
-        "failures": failures(table, parties),
+        "failures": failures(table, parties, left_out),
     }
     FILE.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -104,7 +109,17 @@ def values(parties: Consortium, vectors: dict[PartyId, Vector], total: Sum, ctx:
     }
 
 
-def failures(table: Table, parties: Consortium) -> list[dict[str, object]]:
+def imprints(values: dict[str, Any], rd: bytes) -> dict[str, bytes]:
+    """What the file leaves out: the imprint of each client's seed for each key holder, in the order of a report."""
+    ctx, found = Context(rd, "", 0, 0), dict[str, bytes]()  # of the context only the description's digest enters
+    for client, one in values["clients"].items():
+        for holder, raw in zip(values["keyholders"], one["seeds"], strict=True):
+            seed = Secret(bytes.fromhex(raw))
+            found[f"imprint/{client}/{holder}"] = imprint(seed, dealt_key(seed, ctx, client, holder), ctx, client, holder)
+    return found
+
+
+def failures(table: Table, parties: Consortium, left_out: dict[str, bytes]) -> list[dict[str, object]]:
     """One packet for each check that a peer's message can fail, signed as its sender would."""
     ctx, hub = table.opened.ctx, parties.coordinator
     first, second = parties.keyholders
@@ -118,8 +133,11 @@ def failures(table: Table, parties: Consortium) -> list[dict[str, object]]:
                 return position, kind.from_wire(body_of(packet), packet.payload)
         raise LookupError(f"no {kind.KIND} from {sender} to {recipient}")
 
-    def add(name: str, check: str, after: int, sender: Identity, recipient: PartyId, message: Message) -> None:
-        found.append({"name": name, "check": check, "after": after, **packet_to_json(pack(sender, ctx, recipient, message))})
+    def add(name: str, check: str, after: int, sender: Identity, recipient: PartyId, message: Message, told: object = None) -> None:
+        packet = packet_to_json(pack(sender, ctx, recipient, message), left_out)
+        if told is not None:
+            packet["payload"] = told
+        found.append({"name": name, "check": check, "after": after, **packet})
 
     at, offer = place(Offer, first.party, who.party)
     assert isinstance(offer, Offer)
@@ -170,7 +188,9 @@ def failures(table: Table, parties: Consortium) -> list[dict[str, object]]:
     assert isinstance(share, Share)
     add("a part of the key of one byte", "TH-S6", at, first, hub.party, replace(share, payload=Blob(b"\x00")))
     assert at > place(Committed, first.party, hub.party)[0], "in this order of delivery the commitment comes before the part"
-    add("another part than was committed to", "TH-S7", at, first, hub.party, replace(share, payload=Blob(join(share.payload)[::-1])))
+    moved = bytes(32) + join(share.payload)[32:]
+    told = {"like": at, "starts": bytes(32).hex(), "ends": ""}
+    add("another part than was committed to", "TH-S7", at, first, hub.party, replace(share, payload=Blob(moved)), told)
     add("a second, different report", "EV-C5", end, who, hub.party, replace(bare, digest=bytes(32)))
     return found
 

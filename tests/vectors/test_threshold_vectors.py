@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -14,8 +12,8 @@ from protocols.ckks.threshold.messages import Committed, Offer, Report, Share
 from protocols.ckks.threshold.params import DRAWS
 from secagg.crypto.derive import digest
 from secagg.endpoint import Endpoint
-from secagg.envelope import Packet
-from secagg.errors import InvalidMessage
+from secagg.envelope import Packet, unpack
+from secagg.errors import ConfigError, InvalidMessage, PeerError
 from secagg.ledger import Ledger
 from secagg.policy import Policy
 from secagg.receipt import statement
@@ -25,8 +23,9 @@ from secagg.testing.entropy import InsecureEntropy
 from secagg.testing.table import NOW
 from secagg.testing.vectors import Failure, Vectors
 from secagg.types import PartyId, Secret
+from tests.vectors.make_threshold import FILE, imprints
 
-VECTORS = Vectors.read(Path(__file__).with_name("threshold.json"))
+VECTORS = Vectors.read(FILE, imprints)
 HUB = next(name for name, identity in VECTORS.identities.items() if identity.member.role == "coordinator")
 HOLDERS = [PartyId(name) for name in VECTORS.values["keyholders"]]
 
@@ -79,6 +78,18 @@ def test_ciphertexts_and_parts_of_the_key_follow_from_the_seeds() -> None:
         part = server.open_share(share, holder, state.roots, desk=desk)
         expected = add_keys(dealt[name, holder] for name in VECTORS.included)
         assert all(np.array_equal(one, two) for one, two in zip(part, expected, strict=True))
+
+
+def test_the_imprints_that_clients_signed_follow_from_the_seeds() -> None:
+    """The file leaves them out: the hash of the body in each signed header is of the right ones, and of no others."""
+    other = Vectors.read(FILE, lambda values, rd: {name: bytes(len(raw)) for name, raw in imprints(values, rd).items()})
+    for right, wrong in zip(VECTORS.transcript, other.transcript, strict=True):
+        unpack(right, VECTORS.roster, me=right.header.recipient)
+        if right.header.kind == Report.KIND:
+            with pytest.raises(PeerError):
+                unpack(wrong, VECTORS.roster, me=wrong.header.recipient)
+    with pytest.raises(ConfigError, match="imprint/client-[0-2]/keyholder-0"):
+        Vectors.read(FILE)
 
 
 def test_key_holders_say_what_the_transcript_says() -> None:
