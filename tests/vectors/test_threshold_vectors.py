@@ -88,7 +88,7 @@ def test_the_imprints_that_clients_signed_follow_from_the_seeds() -> None:
         if right.header.kind == Report.KIND:
             with pytest.raises(PeerError):
                 unpack(wrong, VECTORS.roster, me=wrong.header.recipient)
-    with pytest.raises(ConfigError, match="imprint/client-[0-2]/keyholder-0"):
+    with pytest.raises(ConfigError, match=r"imprint/client-[0-2]/keyholder-0"):
         Vectors.read(FILE)
 
 
