@@ -325,15 +325,6 @@ class Update:
 
         spread(work, len(spans), least=_LEAST)
 
-    def chunks(self) -> Iterator[tuple[int, Words]]:
-        """`(first coordinate, words)` for each span, in order, all in one buffer: each view is valid until the next."""
-        spans = self._quantiser.spans
-        buffer: Words = np.empty(max(stop - start for start, stop in spans), self._quantiser.ring.dtype)
-        for span, (start, stop) in enumerate(spans):
-            words = buffer[: stop - start]
-            self.write(span, words)
-            yield start, words
-
     @property
     def dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
         """The ring's."""

@@ -119,20 +119,16 @@ def test_the_same_sum_wraps_in_a_ring_that_the_proof_refuses():
 
 @pytest.mark.parametrize("rotation", [False, True])
 @pytest.mark.parametrize("size", [1, 5, BLOCK - 1, BLOCK, BLOCK + 3, 3 * BLOCK - 1])
-def test_spans_chunks_and_threads_give_the_same_words_as_one_call(rotation, size):
+def test_spans_and_threads_give_the_same_words_as_one_call(rotation, size):
     q = quantiser(size, rotation=rotation, max_weight=9)
     prepared = q.prepare(update(size), 3, entropy=InsecureEntropy(1))
     whole = prepared.encoded()
     assert whole.shape == (size + 2,)
     assert whole[-2:].tolist() == [1, 3]
     assert q.spans[-1][1] == q.words
-    chunked = np.zeros_like(whole)
-    for start, words in prepared.chunks():
-        chunked[start : start + len(words)] = words
     threaded = np.zeros_like(whole)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda item: prepared.write(item[0], threaded[slice(*item[1])]), reversed(list(enumerate(q.spans)))))
-    assert np.array_equal(whole, chunked)
     assert np.array_equal(whole, threaded)
     assert np.array_equal(whole, q.encode(update(size), 3, entropy=InsecureEntropy(1)))
 
