@@ -1,6 +1,6 @@
 """A million outputs of a model that does nothing but try to say what is blocked, in pieces that can be interrupted and taken up again.
 
-    SECAGG_DATA=… python -m benchmarks.attack --outputs 334000 --kept attack.json --page docs/fence-attack.md
+    SECAGG_DATA=… python -m benchmarks.attack --outputs 168000 --kept attack.json --page docs/fence-attack.md
 
 What an output is, and what counts as a leak, `benchmarks.fence` says. After each piece what was found is written to the file `--kept`, with
 a digest of the rules that text is read by: pieces that were run by other rules are not counted, but run anew. The page is written from the
@@ -20,12 +20,13 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.fence import DISGUISES, Trial, chosen_phrases, usual_list, vocabularies
-from secagg.filters.fence import cache
+from benchmarks.fence import DISGUISES, SHORT, Trial, chosen_phrases, usual_list, vocabularies
+from secagg.filters.fence import Policy, cache
 
 PIECE, PHRASES, PEER = 2000, 1000, 10
 """Outputs of a piece, blocked phrases, and phrases that are tried on transformers' own processor in each piece."""
-_RULES = ("automaton.py", "decoding.py", "processor.py", "fence.py", "rules.py")
+_RULES = ("automaton.py", "decoding.py", "endings.py", "fence.py", "processor.py", "rules.py", "shapes.py", "short.py")
+POLICIES: tuple[Policy, ...] = ("auto", "robust")
 Kept = dict[str, list[dict[str, int]]]
 
 
@@ -63,9 +64,10 @@ def page(pieces: Kept) -> str:
         ),
         "nothing else: where the fence forbids a token it takes another one that says the same. One output in fifty is",
         "chosen from biased logits by the processor itself. A leak is an output in whose canonical text a plain search finds a phrase.",
-        f"The list has about {PHRASES:,} phrases, Chinese and English.",
+        f"The list has about {PHRASES:,} phrases, Chinese and English; for `auto`, {SHORT} short English words more, which it promises",
+        "to find between word boundaries and in fewer disguises: that is why not every attack without a fence succeeds there.",
         "",
-        "| vocabulary | outputs | of them by biased logits | leaks with the fence | leaks without | leaks with that of transformers |",
+        "| vocabulary, policy | outputs | by biased logits | leaks with the fence | leaks without | leaks with that of transformers |",
         "|---|---|---|---|---|---|",
     ]
     for name, counts in [*found.items(), ("all", whole)]:
@@ -75,9 +77,17 @@ def page(pieces: Kept) -> str:
     return "\n".join(lines)
 
 
+def piece(trial: Trial, rng: random.Random) -> dict[str, int]:
+    """One piece, and transformers' own processor under the same attack, each phrase as it is spelled."""
+    trial.rng = trial.attacker.rng = rng
+    counts = trial.run(PIECE)
+    leaked, tried = usual_list(trial.attacker, trial.vocabulary, trial.phrases, rng, PEER)
+    return {**counts, "peer": leaked, "peer_tried": tried}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--outputs", type=int, default=334_000, help="a vocabulary, all runs together")
+    parser.add_argument("--outputs", type=int, default=168_000, help="a vocabulary and policy, all runs together")
     parser.add_argument("--kept", type=Path, required=True, help="where the pieces are kept")
     parser.add_argument("--page", type=Path, help="write this page")
     parser.add_argument("--only", help="one vocabulary; with a file of its own, runs can stand beside each other")
@@ -87,21 +97,23 @@ def main() -> None:
     pieces = read(options.kept)
     for other in options.join:
         pieces = {**pieces, **read(other)}
-    phrases = chosen_phrases(PHRASES, random.Random(1))
-    for name, vocabulary in vocabularies().items():
-        done = pieces.setdefault(name, []) if options.only in (None, name) else []
-        if options.only not in (None, name) or len(done) * PIECE >= options.outputs:
-            continue
-        rng = random.Random()
-        trial = Trial(vocabulary, phrases, rng)
-        while len(done) * PIECE < options.outputs:
-            rng.seed(f"{name}, piece {len(done)}")
-            torch.manual_seed(len(done))
-            counts = trial.run(PIECE)
-            leaked, tried = usual_list(trial.attacker, vocabulary, phrases, rng, PEER)
-            done.append({**counts, "peer": leaked, "peer_tried": tried})
-            write(options.kept, pieces)
-            print(f"{name}: {len(done) * PIECE:,} outputs, {sum(piece['leaks'] for piece in done)} leaks", file=sys.stderr, flush=True)
+    known = {name: vocabulary for name, vocabulary in vocabularies().items() if options.only in (None, name)}
+    for policy in POLICIES:
+        phrases = chosen_phrases(PHRASES, random.Random(1), short=SHORT if policy == "auto" else 0)
+        for name, vocabulary in known.items():
+            done = pieces.setdefault(f"{name}, {policy}", [])
+            trial: Trial | None = None
+            while len(done) * PIECE < options.outputs:
+                rng = random.Random(f"{name}, {policy}, piece {len(done)}")
+                torch.manual_seed(len(done))
+                trial = trial or Trial(vocabulary, phrases, rng, policy)
+                done.append(piece(trial, rng))
+                write(options.kept, pieces)
+                print(
+                    f"{name}, {policy}: {len(done) * PIECE:,} outputs, {sum(one['leaks'] for one in done)} leaks",
+                    file=sys.stderr,
+                    flush=True,
+                )
     write(options.kept, pieces)
     if options.page:
         options.page.write_text(page(pieces), encoding="utf-8")

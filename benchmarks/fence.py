@@ -4,8 +4,8 @@
 
 An output is what a model says that does nothing but try to say a blocked phrase: the phrase in a disguise, cut into tokens at random; a
 token that is forbidden is replaced by another one, or, if none is left, skipped. In one output of `BIASED` the model is a row of logits of
-noise with a bias for the phrase, through the logits processor. `leaks` counts outputs whose canonical text, by a plain search, holds the
-phrase, or in which the text fence finds any phrase; `free` is the same attack without a fence, and `transformers` with its bad-words
+noise with a bias for the phrase, through the logits processor. `leaks` counts outputs in which a plain search of canonical text
+(`benchmarks.judge`) or the text fence finds any phrase; `free` is the same attack without a fence, and `transformers` with its bad-words
 processor, which is given every phrase in its usual tokenisation.
 """
 
@@ -21,14 +21,15 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from tokenizers import Tokenizer, decoders, models
 from transformers import NoBadWordsLogitsProcessor
 
+from benchmarks.judge import Judge
 from benchmarks.measure import machine
-from secagg.filters.fence import Fence, Phrases, Shape
+from secagg.filters.fence import Fence, Phrases, Policy, Shape
 from secagg.filters.fence.decoding import DecodingFence
 from secagg.filters.fence.processor import FenceLogitsProcessor
 from secagg.filters.fence.tokens import Vocabulary
@@ -50,8 +51,9 @@ DISGUISES = {
     "look-alikes": lambda p, rng: p.translate(str.maketrans("aceopxy", "асеорху")),
     "leet": lambda p, rng: p.translate(str.maketrans("oieast", "013457")),
 }
-BIASED, FREE, BRUTE = 50, 20, 4
-"""One output in so many is a biased row of logits; is said without a fence too; and states whose row is compared with brute force."""
+BIASED, FREE, BRUTE, SHORT = 50, 20, 4, 40
+"""One output in so many is a biased row of logits; is said without a fence too; states whose row is compared
+with brute force; and short English words in a list for `auto`."""
 
 
 def vocabularies() -> dict[str, Vocabulary]:
@@ -74,24 +76,41 @@ class Attack:
         for index, said in enumerate(vocabulary.tokens):
             if said:
                 self.ids.setdefault(said, []).append(index)
-        self.longest = min(24, max(map(len, self.ids)))
+        self.longest: dict[bytes, int] = {}
+        """Bytes of the longest token that begins with these two."""
+        for said in self.ids:
+            self.longest[said[:2]] = max(min(24, len(said)), self.longest.get(said[:2], 0))
+        self._noise = torch.randn(len(vocabulary.tokens) + (1 << 20))
+        """A row of logits is a piece of it, from anywhere."""
 
     def choices(self, text: bytes, at: int) -> list[tuple[int, int]]:
-        """(token, bytes) that go on at a place, in random order; with WordPiece a blank may come along."""
-        found = []
-        for length in range(1, min(self.longest, len(text) - at) + 1):
-            piece = text[at : at + length]
-            found += [(index, length) for index in self.ids.get(piece, [])] + [(index, length) for index in self.ids.get(b" " + piece, [])]
-        self.rng.shuffle(found)
+        """(token, bytes) that go on at a place; a blank may come along."""
+        ids, begin, rest = self.ids, text[at : at + 2], len(text) - at
+        found = [
+            (index, length)
+            for length in range(1, min(self.longest.get(begin, 1), rest) + 1)
+            for index in ids.get(text[at : at + length], ())
+        ]
+        after = min(self.longest.get(b" " + begin[:1], 1) - 1, rest)
+        found += [(index, length) for length in range(1, after + 1) for index in ids.get(b" " + text[at : at + length], ())]
         return found
 
     def say(self, text: bytes, allowed: Callable[[list[int], int], bool]) -> list[int]:
-        at, said = 0, []
+        """At each place a random token of those that go on and are allowed; a byte that none says is left out."""
+        at, said = 0, list[int]()
         while at < len(text):
-            token, length = next(((t, n) for t, n in self.choices(text, at) if allowed(said, t)), (None, 1))
-            if token is not None:
-                said.append(token)
-            at += length
+            left = self.choices(text, at)
+            while left:
+                place = int(self.rng.random() * len(left))
+                token, length = left[place]
+                if allowed(said, token):
+                    said.append(token)
+                    at += length
+                    break
+                left[place] = left[-1]
+                left.pop()
+            else:
+                at += 1
         return said
 
     def push(self, text: bytes, size: int, processor: FenceLogitsProcessor) -> list[int]:
@@ -99,9 +118,10 @@ class Attack:
         at, said = 0, [size - 1]
         while at < len(text):
             wish = dict(self.choices(text, at))
-            scores = torch.randn(1, size)
+            place = int(self.rng.random() * (len(self._noise) - size))
+            scores = self._noise[None, place : place + size].clone()
             scores[0, list(wish)] += 12.0
-            said.append(int(processor(torch.tensor([said]), scores).argmax()))
+            said.append(int(processor(torch.tensor([said]), scores).numpy().argmax()))
             at += wish.get(said[-1], 1)
         return said[1:]
 
@@ -120,29 +140,26 @@ class Attack:
     def _longest(self, text: bytes) -> list[int]:
         said, at = [], 0
         while at < len(text):
-            length = next((n for n in range(min(self.longest, len(text) - at), 0, -1) if text[at : at + n] in self.ids), 0)
+            longest = min(self.longest.get(text[at : at + 2], 1), len(text) - at)
+            length = next((n for n in range(longest, 0, -1) if text[at : at + n] in self.ids), 0)
             said += self.ids[text[at : at + length]][:1] if length else []
             at += length or 1
         return said
 
 
 class Trial:
-    """One vocabulary under attack, in as many pieces as one likes.
+    """One vocabulary under attack, with a fence of one policy, in as many pieces as one likes."""
 
-    The fence is `robust`: every disguise of every phrase is to be caught, and a plain search says whether it was.
-    """
-
-    def __init__(self, vocabulary: Vocabulary, phrases: tuple[str, ...], rng: random.Random) -> None:
+    def __init__(self, vocabulary: Vocabulary, phrases: tuple[str, ...], rng: random.Random, policy: Policy) -> None:
         start = time.process_time()
-        self.fence = Fence(Phrases("list", phrases, "robust"))
+        self.fence = Fence(Phrases("list", phrases, policy))
         self.decoding = DecodingFence(self.fence, vocabulary, eos=len(vocabulary.tokens) - 1)
         self.built = time.process_time() - start
         self.attacker = Attack(vocabulary, rng)
         self.vocabulary, self.phrases, self.rng = vocabulary, phrases, rng
         self._processor = FenceLogitsProcessor(self.decoding)
         self._always = set(self.decoding.always.tolist())
-        self._symbols = self.fence.machines[0].symbols
-        self._listed = [self._symbols(phrase) for phrase in phrases]
+        self._judge = Judge(phrases, policy)
 
     def run(self, outputs: int) -> Counter[str]:
         """Outputs by what became of them."""
@@ -154,13 +171,12 @@ class Trial:
             pushed = turn % BIASED == 0
             ids = self.attacker.push(text, size, self._processor) if pushed else self.attacker.say(text, self._gate())
             said = self.vocabulary.text(ids)
-            seen = self._symbols(said)
-            counts["leaks"] += any(one in seen for one in self._listed) or bool(self.fence.check(said))
+            counts["leaks"] += self._judge.says(said) or bool(self.fence.check(said))
             counts["biased"] += pushed
             if turn % FREE == 0:
                 counts["tried"] += 1
                 free = self.vocabulary.text(self.attacker.say(text, lambda said, token: True))
-                counts["free"] += self._symbols(phrase) in self._symbols(free)
+                counts["free"] += self._judge.says(free)
         return counts
 
     def _gate(self) -> Callable[[list[int], int], bool]:
@@ -177,8 +193,8 @@ class Trial:
         return allowed
 
 
-def attack(vocabulary: Vocabulary, phrases: tuple[str, ...], outputs: int, rng: random.Random) -> dict[str, Any]:
-    trial = Trial(vocabulary, phrases, rng)
+def attack(vocabulary: Vocabulary, phrases: tuple[str, ...], outputs: int, rng: random.Random, policy: Policy) -> dict[str, Any]:
+    trial = Trial(vocabulary, phrases, rng, policy)
     counts = trial.run(outputs)
     leaked, tried = usual_list(trial.attacker, vocabulary, phrases, rng)
     return {
@@ -188,7 +204,7 @@ def attack(vocabulary: Vocabulary, phrases: tuple[str, ...], outputs: int, rng: 
         "free": f"{counts['free']} of {counts['tried']}",
         "transformers": f"{leaked} of {tried}",
         "rows": rows(trial.decoding, trial.attacker, phrases, rng),
-        **clocks(trial.decoding, trial.attacker, phrases, rng),
+        **clocks(trial.decoding, trial.attacker, phrases, rng, policy),
     }
 
 
@@ -239,9 +255,11 @@ def brute(decoding: DecodingFence, state: Any) -> set[int]:
     return bad
 
 
-def clocks(decoding: DecodingFence, attacker: Attack, phrases: tuple[str, ...], rng: random.Random) -> dict[str, Any]:
+def clocks(
+    decoding: DecodingFence, attacker: Attack, phrases: tuple[str, ...], rng: random.Random, policy: Policy = "auto"
+) -> dict[str, Any]:
     """CPU time of a step of the processor at batch 1: in states never seen, and again."""
-    fresh = DecodingFence(Fence(Phrases("list", phrases, "robust")), decoding.vocabulary, eos=decoding.eos)
+    fresh = DecodingFence(Fence(Phrases("list", phrases, policy)), decoding.vocabulary, eos=decoding.eos)
     scores = torch.zeros(1, len(decoding.vocabulary.tokens))
     prefixes = []
     for phrase in rng.sample(phrases, 200):
@@ -387,17 +405,19 @@ def strings(value: Any) -> list[str]:
     return []
 
 
-def chosen_phrases(count: int, rng: random.Random) -> tuple[str, ...]:
-    """So many of the 65,000, those of one or two characters left out, and five that a company may have."""
+def chosen_phrases(count: int, rng: random.Random, *, short: int = 0) -> tuple[str, ...]:
+    """So many of the 65,000, those of one or two characters left out, five that a company may have, and some short English words."""
     listed = Phrases.read(DATA / "blocklists/houbb-65k.zh.txt").phrases
+    words = [line for line in (DATA / "blocklists/ldnoobw.en.txt").read_text(encoding="utf-8").splitlines() if 3 <= len(line) <= 6]
     english = ("project falcon", "confidential tariff", "master password", "valve seventeen", "black start plan")
-    return (*(p for p in rng.sample(listed, count) if len(p) > 2), *english)
+    return (*(p for p in rng.sample(listed, count) if len(p) > 2), *english, *rng.sample(words, short))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--outputs", type=int, default=10_000, help="a vocabulary")
     parser.add_argument("--phrases", type=int, default=1000)
+    parser.add_argument("--policy", choices=get_args(Policy)[:2], default="auto")
     parser.add_argument("--only", help="one vocabulary, and nothing else: three runs beside each other")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -405,9 +425,9 @@ def main() -> None:
     rng = random.Random(options.seed)
     torch.manual_seed(options.seed)
     kept = None if options.only else memory()
-    phrases = chosen_phrases(options.phrases, rng)
+    phrases = chosen_phrases(options.phrases, rng, short=SHORT if options.policy == "auto" else 0)
     chosen = {name: vocabulary for name, vocabulary in vocabularies().items() if options.only in (None, name)}
-    results = {name: attack(vocabulary, phrases, options.outputs, rng) for name, vocabulary in chosen.items()}
+    results = {name: attack(vocabulary, phrases, options.outputs, rng, options.policy) for name, vocabulary in chosen.items()}
     beside = {} if options.only else {"text": text_fence(rng), "memory": kept}
     whole = {"machine": machine(), **beside, **results}
     print(json.dumps(whole if options.only else {**whole, "goals": verdicts(whole)}, indent=1, ensure_ascii=False))

@@ -93,6 +93,10 @@ class CanonicalMap:
         """What one character maps to: usually one character, "" if it is dropped, several for a ligature."""
         return self._table[ord(character)]
 
+    def once(self, character: str) -> str:
+        """As `char`, but nothing is kept: for a caller with a table of its own."""
+        return self._table.mapped(ord(character))
+
     def string(self, text: str) -> str:
         """Canonical text without the way back."""
         if self._ascii and text.isascii() and text.isprintable():
@@ -122,9 +126,12 @@ class _Table(dict[int, str]):
         self._folds = folds
 
     def __missing__(self, point: int) -> str:
-        mapped = "".join(self._optional(character) for character in _fold(chr(point)))
-        self[point] = mapped
+        mapped = self[point] = self.mapped(point)
         return mapped
+
+    def mapped(self, point: int) -> str:
+        """The canonical text of a code point, worked out."""
+        return "".join(self._optional(character) for character in _fold(chr(point)))
 
     def _optional(self, character: str) -> str:
         if "numerals" in self._folds:  # before the other fold: 參 is a digit, the 参 that it becomes is not only one

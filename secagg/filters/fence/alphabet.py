@@ -27,25 +27,33 @@ _LEET = str.maketrans("013457@$!l€£¥ғ", "oieastasiieiyf")
 """`l` goes where 1 and I go: the three look alike (UTS #39). The last stands for f in texts set in small capitals."""
 _SIGNS = frozenset("@$!€£¥ғ")
 """Characters that are letters here before they are anything else."""
-CHINESE = re.compile("[\u3000-\u3004\u4e00-\u9fff，。！？：；（）“”]*")
+CHINESE = re.compile("[\u3000-\u3004\u4e00-\u9fff，。！？：；（）“”█]*")
 """Text without anything that could be a Latin letter or an ASCII digit, where Chinese digits are text."""
 _LOOSE = frozenset(" -.·_/()\t,")
 _GAPLESS = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 """Thai, Lao, Myanmar, Khmer, kana, Han: written without gaps between words."""
 
 
-class Alphabet(dict[int, str]):
-    """Code point to symbols, for `str.translate`; filled as characters are met."""
+class Alphabet(dict[int, int | str]):
+    """Code point to symbols, for `str.translate`; filled as characters are met. A single symbol is a number: a third of a string's size."""
 
     def __init__(self, name: str, symbols: Callable[[str], str]) -> None:
         super().__init__()
         self.name = name
         self._symbols = symbols
 
-    def __missing__(self, point: int) -> str:
-        mapped = self._symbols(chr(point))
+    def __missing__(self, point: int) -> int | str:
+        symbols = self._symbols(chr(point))
+        mapped: int | str = symbols
+        if len(symbols) == 1:
+            mapped = point if ord(symbols) == point else ord(symbols)  # the same object as the key, where it can be
         self[point] = mapped
         return mapped
+
+    def origins(self, text: str) -> list[int]:
+        """The character of `text` that each of its symbols comes from."""
+        widths = (1 if isinstance(mapped := self[ord(character)], int) else len(mapped) for character in text)
+        return [at for at, width in enumerate(widths) for _ in range(width)]
 
 
 def robust() -> Alphabet:
@@ -64,7 +72,7 @@ def _letters(name: str, other: str, *folds: str) -> Alphabet:
     def symbols(character: str) -> str:
         if character in _SIGNS:
             return character.translate(_LEET)
-        return "".join(c if c.isalnum() else other for c in canonical.char(character)).translate(_LEET)
+        return "".join(c if c.isalnum() else other for c in canonical.once(character)).translate(_LEET)
 
     return Alphabet(name, symbols)
 
@@ -88,7 +96,7 @@ def _words(name: str, signs: frozenset[str]) -> Alphabet:
         return f"{GAP}{c}{GAP}" if any(low <= ord(c) <= high for low, high in _GAPLESS) else c
 
     def symbols(character: str) -> str:
-        return character.translate(_LEET) if character in signs else "".join(map(one, canonical.char(character)))
+        return character.translate(_LEET) if character in signs else "".join(map(one, canonical.once(character)))
 
     return Alphabet(name, symbols)
 
@@ -102,4 +110,4 @@ def shape() -> Alphabet:
             return c
         return GAP if c in _LOOSE else BREAK
 
-    return Alphabet("shape", lambda character: "".join(map(one, canonical.char(character))))
+    return Alphabet("shape", lambda character: "".join(map(one, canonical.once(character))))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from secagg.errors import ConfigError
@@ -19,6 +19,15 @@ SHIFT = 21
 _SYMBOL = (1 << SHIFT) - 1
 _FEW = 64
 """First symbols up to this many are searched for before the machine runs: most texts have none of them."""
+
+
+class Spot(NamedTuple):
+    """A phrase in a whole text: the symbol at which it was found (their number, if at the end), and where it starts and ends."""
+
+    at: int
+    start: int
+    end: int
+    rule: int
 
 
 class Found(NamedTuple):
@@ -140,23 +149,42 @@ class Automaton:
         return bool(self._gapped[state])
 
     def suspects(self, symbols: str) -> bool:
-        """Whether any phrase is found: one dictionary look-up a symbol."""
-        get, fail, longest, gapped = self.edges.get, self.fail, self.longest, self._gapped
+        """Whether any phrase is found."""
+        return next(self.spots(symbols), None) is not None
+
+    def spots(self, symbols: str) -> Iterator[Spot]:
+        """Every place in a whole text where a phrase ends, with the longest that does: one dictionary look-up a symbol, or two."""
         if self._first is not None and self._first.search(symbols) is None:
-            return False
-        state, gaps = self.start, self.gaps
-        for symbol in map(ord, symbols + GAP if gaps else symbols):
-            if gaps and symbol == 32 and gapped[state]:
+            return
+        if self.gaps:
+            yield from self._words(symbols)
+            return
+        get, fail, longest, state = self.edges.get, self.fail, self.longest, 0
+        for at, symbol in enumerate(map(ord, symbols)):
+            while (target := get(state << 21 | symbol)) is None and state:
+                state = fail[state]
+            if target is None:
                 continue
+            state = target
+            if length := longest[state]:
+                yield Spot(at, at + 1 - length, at + 1, self.rule[state])
+
+    def _words(self, symbols: str) -> Iterator[Spot]:
+        """`spots` where phrases stand between gaps."""
+        get, fail, longest, gapped, state = self.edges.get, self.fail, self.longest, self._gapped, self.start
+        counted: list[int] = []
+        for at, symbol in enumerate(map(ord, symbols + GAP)):
+            if symbol == 32 and gapped[state]:
+                continue
+            counted.append(at)
             while (target := get(state << 21 | symbol)) is None:
                 if not state:
                     target = 0
                     break
                 state = fail[state]
             state = target
-            if longest[state]:
-                return True
-        return False
+            if length := longest[state]:
+                yield Spot(at, counted[1 - length], counted[-2] + 1, self.rule[state])
 
 
 def _any_of(symbols: Iterable[str]) -> re.Pattern[str] | None:

@@ -27,9 +27,9 @@ from secagg.errors import ConfigError
 log = logging.getLogger(__name__)
 
 Arrays = dict[str, npt.NDArray[np.generic]]
-_FORMAT = "secagg-fence-1"
+_FORMAT = "secagg-fence-2"
 _TABLES = ("tables/confusables.txt", "tables/drawn.txt", "tables/simplified.txt")
-_RULES = ("canonical.py", "fence/alphabet.py", "fence/rows.py", "fence/tokens.py", *_TABLES)
+_RULES = ("canonical.py", "fence/alphabet.py", "fence/said.py", "fence/rows.py", "fence/tokens.py", *_TABLES)
 _DIGEST = 32
 
 

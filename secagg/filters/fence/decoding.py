@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +15,11 @@ import numpy as np
 
 from secagg.errors import ConfigError
 from secagg.filters.fence.automaton import Automaton
-from secagg.filters.fence.cache import fingerprint, key, packed, read, unpacked, write
+from secagg.filters.fence.cache import fingerprint, key, read, write
+from secagg.filters.fence.endings import Allowed, Endings
 from secagg.filters.fence.fence import Fence
-from secagg.filters.fence.rows import Ids, Piece, Rows, Said, whole
+from secagg.filters.fence.rows import NONE, Piece, Rows
+from secagg.filters.fence.said import Ids, Said
 from secagg.filters.fence.shapes import ShapeMachine
 from secagg.filters.fence.tokens import Vocabulary
 
@@ -28,13 +29,8 @@ _TOO_MUCH = 0.5
 
 _IN_PIECES = "".join(map(chr, range(0x3000, 0xA000)))
 """Chinese, Japanese: characters that tokens often hold in pieces."""
-_KEPT, _KEPT_ENDINGS = 1 << 16, 1 << 12
-"""States whose tokens are kept, and unfinished characters whose endings are."""
-
-
-_Said = tuple[str, ...]
-"""What each machine sees of a text."""
-_Endings = tuple[list[int], list[tuple[_Said, list[int]]]]
+_KEPT, _KEPT_IDS, _KEPT_ENDINGS = 1 << 16, 1 << 22, 1 << 8
+"""States whose tokens are kept, how many tokens these may be together, and unfinished characters whose endings are kept."""
 
 
 class State(NamedTuple):
@@ -43,14 +39,6 @@ class State(NamedTuple):
     machines: tuple[int, ...]
     alone: tuple[int, ...]
     pending: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """`ids` are the tokens that are forbidden beside those that always are; or, if `only`, the tokens that are allowed."""
-
-    ids: Ids
-    only: bool
 
 
 class DecodingFence:
@@ -79,11 +67,11 @@ class DecodingFence:
         never, bodies = self._read()
         made_of = fingerprint(vocabulary.tokens, self._silent) if cache else b""
         machines = [machine for machine in fence.machines if isinstance(machine, Automaton | ShapeMachine)]
-        self._rows = [Rows(machine, _said(machine, bodies, cache, made_of)) for machine in machines]
+        self._rows = [Rows(machine, self._said(machine, bodies, cache, made_of)) for machine in machines]
         for machine in machines:
             machine.symbols(_IN_PIECES)  # a character is worked out on first sight, and these would all be seen in first visits
         held = [row.always for row in self._rows]
-        self.always: Ids = np.unique(np.concatenate([np.array(never, np.int64), *held]))
+        self.always: Ids = np.unique(np.concatenate([np.array(never, np.int32), *held]))
         if sum(map(len, held)) > _TOO_MUCH * len(vocabulary.tokens):
             raise ConfigError(
                 f"the lists forbid {sum(map(len, held))} of {len(vocabulary.tokens)} tokens everywhere: take short phrases out"
@@ -91,10 +79,11 @@ class DecodingFence:
         starts = tuple(row.machine.start for row in self._rows)
         self.start = State(starts, starts, b"")
         self._allowed: dict[State, Allowed] = {}
-        self._known_endings: dict[bytes, _Endings] = {}
+        self._known_endings: dict[bytes, Endings] = {}
+        self._held = 0
 
-    def _read(self) -> tuple[list[int], list[tuple[str, int]]]:
-        """Tokens that are never allowed, or only after an unfinished character; and the whole characters of the others."""
+    def _read(self) -> tuple[list[int], list[int]]:
+        """Tokens that are never allowed, or only after an unfinished character; and the others."""
         never, bodies = [], []
         self._heads: dict[bytes, list[int]] = {}
         for index, said in enumerate(self.vocabulary.tokens):
@@ -111,10 +100,27 @@ class DecodingFence:
                 self._heads.setdefault(piece.head, []).append(index)
                 never.append(index)
             else:
-                bodies.append((piece.body, index))
+                bodies.append(index)
             if piece.head or piece.tail:
                 self._pieces[index] = piece
         return never, bodies
+
+    def _said(self, machine: Automaton | ShapeMachine, bodies: list[int], cache: Path | None, made_of: bytes) -> Said:
+        """The tokens in the order of one policy, from the cache if they are there."""
+        if cache is None:
+            return Said.of(machine, bodies, self._body)
+        name = key(b"said", made_of, machine.policy.encode())
+        kept = read(cache, name)
+        if kept is not None:
+            return Said(kept["bytes"].tobytes(), kept["lengths"].astype(np.int32), kept["ids"].astype(np.int32))
+        said = Said.of(machine, bodies, self._body)
+        write(cache, name, {"bytes": np.frombuffer(said.text, np.uint8), "lengths": said.lengths, "ids": said.ids})
+        return said
+
+    def _body(self, token: int) -> str:
+        """The whole characters of a token."""
+        piece = self._pieces.get(token)
+        return (self.vocabulary.tokens[token] or b"").decode() if piece is None else piece.body
 
     def advance(self, state: State, token: int) -> State:
         """The state after one more token, allowed or not."""
@@ -139,9 +145,12 @@ class DecodingFence:
         """What may come next; kept once worked out."""
         known = self._allowed.get(state)
         if known is None:
-            if len(self._allowed) >= _KEPT:
+            known = self._finishing(state) if state.pending else self._completing(state)
+            self._held += 0 if known.shared else len(known.ids)
+            if len(self._allowed) >= _KEPT or self._held > _KEPT_IDS:
                 self._allowed.clear()
-            known = self._allowed[state] = self._finishing(state) if state.pending else self._completing(state)
+                self._held = 0
+            self._allowed[state] = known
         return known
 
     def permits(self, state: State, token: int) -> bool:
@@ -161,65 +170,17 @@ class DecodingFence:
 
     def _completing(self, state: State) -> Allowed:
         pairs = {(row, at) for states in (state.machines, state.alone) for row, at in enumerate(states)}
-        return Allowed(np.unique(np.concatenate([self._rows[row].after(at) for row, at in pairs])), only=False)
+        found = [ids for row, at in pairs if len(ids := self._rows[row].after(at))]
+        if len(found) < 2:  # none, or those of one machine, which keeps them anyway
+            return Allowed(found[0] if found else NONE, only=False, shared=True)
+        return Allowed(np.unique(np.concatenate(found)), only=False)
 
     def _finishing(self, state: State) -> Allowed:
         """Tokens that finish the character, or come nearer, and complete no phrase."""
-        nearer, endings = self._endings(state.pending)
-        kinds = {state.machines, state.alone}
-        ids = [*nearer, *self.eos]
-        for said, tokens in endings:
-            for kind in kinds:
-                if self._dead(kind, said):
-                    break
-            else:
-                ids += tokens
-        return Allowed(np.array(ids, np.int64), only=True)
-
-    def _endings(self, pending: bytes) -> _Endings:
-        """Tokens that may follow an unfinished character: those that leave it so, and the others by what is said with them."""
-        known = self._known_endings.get(pending)
-        if known is None:
+        endings = self._known_endings.get(state.pending)
+        if endings is None:
             if len(self._known_endings) >= _KEPT_ENDINGS:
                 self._known_endings.clear()
-            nearer: list[int] = []
-            endings: dict[str, list[int]] = {}
-            lead = pending[0]
-            missing = 2 + (lead >= 0xE0) + (lead >= 0xF0) - len(pending)
-            for head, tokens in self._heads.items():
-                if len(head) > missing:
-                    continue
-                try:
-                    text, _ = whole(pending + head)
-                except UnicodeDecodeError:
-                    continue
-                for index in tokens:
-                    piece = self._pieces[index]
-                    if text:
-                        endings.setdefault(text + piece.body, []).append(index)
-                    elif not piece.body and not piece.tail:
-                        nearer.append(index)
-            said = [(tuple(row.machine.symbols(text) for row in self._rows), ids) for text, ids in endings.items()]
-            alive = [(symbols, ids) for symbols, ids in said if not any(map(Rows.whole, self._rows, symbols))]
-            known = self._known_endings[pending] = nearer, alive
-        return known
-
-    def _dead(self, states: tuple[int, ...], said: _Said) -> bool:
-        """Whether something is completed that was begun before; what completes a phrase by itself is left out already."""
-        for row, at, symbols in zip(self._rows, states, said, strict=True):  # noqa: SIM110  # in every first visit: twice as fast as any()
-            if row.touches(at, symbols) and row.dead(at, symbols):
-                return True
-        return False
-
-
-def _said(machine: Automaton | ShapeMachine, bodies: list[tuple[str, int]], cache: Path | None, made_of: bytes) -> Said:
-    """The tokens in the order of one policy, from the cache if they are there."""
-    if cache is None:
-        return Said.of(machine, bodies)
-    name = key(b"said", made_of, machine.policy.encode())
-    kept = read(cache, name)
-    if kept is not None:
-        return Said([string.decode() for string in unpacked(kept) if string is not None], kept["ids"].astype(np.int64))
-    said = Said.of(machine, bodies)
-    write(cache, name, {**packed([string.encode() for string in said.strings]), "ids": said.ids})
-    return said
+            endings = Endings(state.pending, self._heads, self._pieces, self._rows, self.eos)
+            self._known_endings[state.pending] = endings
+        return endings.allowed({state.machines, state.alone})

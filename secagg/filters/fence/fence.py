@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Literal, NamedTuple, Protocol, get_args
 
 from secagg.errors import ConfigError
 from secagg.filters.fence import alphabet
-from secagg.filters.fence.alphabet import MARK
-from secagg.filters.fence.automaton import Automaton, Found
+from secagg.filters.fence.alphabet import MARK, Alphabet
+from secagg.filters.fence.automaton import Automaton, Found, Spot
 from secagg.filters.fence.rules import Phrases, Rule, Shape, indexed
 from secagg.filters.fence.shapes import ShapeMachine
 from secagg.filters.fence.short import SOLID, spellings
@@ -24,11 +25,13 @@ class Machine(Protocol):
 
     @property
     def start(self) -> int: ...
+    @property
+    def alphabet(self) -> Alphabet: ...
     def symbols(self, text: str) -> str: ...
     def step(self, state: int, symbol: str) -> tuple[int, bool]: ...
     def found(self, state: int) -> Found | None: ...
     def live(self, state: int) -> int: ...
-    def suspects(self, symbols: str) -> bool: ...
+    def spots(self, symbols: str) -> Iterable[Spot]: ...
 
 
 class Hit(NamedTuple):
@@ -93,25 +96,30 @@ class Fence:
         """How many phrases it blocks."""
         return sum(len(rule.phrases) for rule in self.rules if isinstance(rule, Phrases))
 
-    def suspects(self, text: str) -> bool:
-        """The quick test: False means that nothing is blocked."""
-        return next(self._suspecting(text), None) is not None
-
-    def _suspecting(self, text: str) -> Iterator[Machine]:
-        """The machines that find something in `text`, or may."""
-        few = len(self._for_chinese) < len(self.machines) and alphabet.CHINESE.fullmatch(text) is not None
-        return (machine for machine in (self._for_chinese if few else self.machines) if machine.suspects(machine.symbols(text)))
-
     def check(self, text: str) -> tuple[Hit, ...]:
         """Everything blocked in `text`, in the order in which it ends; of phrases that end at one place, the longest."""
-        return self._scan(text)[1]
+        few = len(self._for_chinese) < len(self.machines) and alphabet.CHINESE.fullmatch(text) is not None
+        found: list[tuple[int, int, Hit]] = []
+        for index, machine in enumerate(self._for_chinese if few else self.machines):
+            if spots := [*machine.spots(text.translate(machine.alphabet))]:
+                origins = [*machine.alphabet.origins(text), len(text)]
+                found += [
+                    (origins[at], index, Hit(self.names[rule], origins[start], origins[end - 1] + 1)) for at, start, end, rule in spots
+                ]
+        found.sort(key=itemgetter(0, 1))
+        return tuple(hit for _, _, hit in found)
 
     def apply(self, text: str, *, seen: Callable[[Hit, str], None] | None = None) -> Fenced:
         """`text` with the fence's action done to it; `seen` is told of every hit and the characters that it covers."""
-        out, hits = self._scan(text, seen)
-        if hits and self.action == "refuse":
+        hits = self.check(text)
+        if seen is not None:
+            for hit in hits:
+                seen(hit, text[hit.start : hit.end])
+        if not hits:
+            return Fenced(text, hits)
+        if self.action == "refuse":
             return Fenced(self.refusal, hits)
-        return Fenced(self._again(out) if hits else text, hits)
+        return Fenced(self._again(_covered(text, hits, self.mark)), hits)
 
     def _again(self, text: str) -> str:
         """What was apart may be a phrase or a number now that something between or beside it is gone: look until nothing is found.
@@ -122,22 +130,24 @@ class Fence:
             hits = self.check(text)
             if not hits:
                 return text
-            text = self._scan(text, mark=MARK * 4)[0]
+            text = _covered(text, hits, MARK * 4)
         return MARK * 4
 
     def apply_all(self, texts: Iterable[str]) -> Iterable[Fenced]:
         """`apply`, text by text."""
         return map(self.apply, texts)
 
-    def _scan(self, text: str, seen: Callable[[Hit, str], None] | None = None, *, mark: str | None = None) -> tuple[str, tuple[Hit, ...]]:
-        from secagg.filters.fence.stream import StreamFilter
 
-        machines = tuple(self._suspecting(text))
-        if not machines:
-            return text, ()
-        stream = StreamFilter(self, seen=seen, mark=mark, machines=machines)
-        out = stream.feed(text) + stream.flush()
-        return out, tuple(stream.hits)
+def _covered(text: str, hits: Iterable[Hit], mark: str) -> str:
+    """`text` with a mark in place of each run of hits that overlap."""
+    spans: list[tuple[int, int]] = []
+    for start, end in sorted((hit.start, hit.end) for hit in hits):
+        if spans and start < spans[-1][1]:
+            spans[-1] = spans[-1][0], max(end, spans[-1][1])
+        else:
+            spans.append((start, end))
+    starts, ends = [start for start, _ in spans], [end for _, end in spans]
+    return mark.join(text[first:last] for first, last in zip([0, *ends], [*starts, len(text)], strict=True))
 
 
 def _machines(rules: tuple[Rule, ...]) -> Iterable[Machine]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from secagg.filters.fence.decoding import Allowed, DecodingFence, State
+from secagg.filters.fence.decoding import DecodingFence, State
+from secagg.filters.fence.endings import Allowed
 from secagg.filters.fence.instead import Instead
 
 if TYPE_CHECKING:
@@ -170,5 +171,5 @@ class FenceLogitsProcessor:
         if known is None or known[1].device != scores.device:
             if len(self._tensors) >= _KEPT:
                 self._tensors.clear()
-            known = self._tensors[id(allowed)] = (allowed, torch.from_numpy(allowed.ids).to(scores.device))
+            known = self._tensors[id(allowed)] = (allowed, torch.from_numpy(allowed.ids.astype(np.int64)).to(scores.device))
         return known[1]

@@ -8,21 +8,19 @@ as well, so a text may be cut off after any token.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from secagg.filters.fence.alphabet import GAP
 from secagg.filters.fence.automaton import SHIFT, Automaton
+from secagg.filters.fence.said import Ids, Said
 from secagg.filters.fence.shapes import PROVINCES, ShapeMachine
 
-Ids = npt.NDArray[np.int64]
-_LAST = "\U0010ffff"
-_NEAR = 2
-"""Beginnings of tokens up to this many symbols are looked up: a first visit asks for many, and few tokens stand behind longer ones."""
+NONE: Ids = np.zeros(0, np.int32)
+_KEPT = 1 << 14
+"""States whose tokens are kept."""
 
 
 class Piece:
@@ -58,20 +56,6 @@ def whole(said: bytes) -> tuple[str, bytes]:
         return said[: error.start].decode(), said[error.start :]
 
 
-class Said(NamedTuple):
-    """Tokens in the order of the symbols that they say to one policy; whatever is blocked, so it can be kept."""
-
-    strings: list[str]
-    ids: Ids
-
-    @classmethod
-    def of(cls, machine: Automaton | ShapeMachine, bodies: list[tuple[str, int]]) -> Said:
-        """Of whole characters and the tokens that they are."""
-        squeeze = _squeeze if isinstance(machine, Automaton) and machine.gaps else str
-        said = sorted((squeeze(machine.symbols(body)), index) for body, index in bodies)
-        return cls([symbols for symbols, _ in said], np.array([index for _, index in said], np.int64))
-
-
 class Rows:
     """Forbidden tokens by the state of one machine.
 
@@ -81,15 +65,13 @@ class Rows:
     def __init__(self, machine: Automaton | ShapeMachine, said: Said) -> None:
         self.machine = machine
         self._gaps = isinstance(machine, Automaton) and machine.gaps
-        self._strings, self._ids = said
+        self._said = said
         self._known: dict[int, Ids] = {}
         self._edges = array("q", sorted(machine.edges) if isinstance(machine, Automaton) else ())
-        self._near = _spans(self._strings)
         self.after(machine.start)
         if isinstance(machine, ShapeMachine):
             self.after(machine.step(machine.start, PROVINCES[0])[0])  # the one state with a long way to go
-        whole = [at for at, symbols in enumerate(self._strings) if self.whole(symbols)]
-        self.always: Ids = self._ids[whole]
+        self.always: Ids = said.ids[said.having(self.whole)]
 
     def whole(self, symbols: str) -> bool:
         """Whether `symbols` hold a phrase by themselves, wherever they stand."""
@@ -113,18 +95,19 @@ class Rows:
                 return True
         return bool(self._gaps and symbols and machine.found(machine.step(state, GAP)[0]))
 
-    def touches(self, state: int, symbols: str) -> bool:
-        """Whether `symbols` can end otherwise after `state` than after nothing; if not, they complete nothing that was begun."""
-        machine, first, stop = self.machine, symbols[:1], 0
+    def awaited(self, state: int) -> set[str]:
+        """Symbols that go on with something begun: what begins with another one completes nothing.
+
+        Where the state's last symbol is a gap, what goes on may also stand behind one more: these are pairs.
+        """
+        machine = self.machine
         if isinstance(machine, ShapeMachine):
-            return first in machine.awaited(state)
-        if first == GAP and machine.gapped(state):
-            first, stop = symbols[1:2], machine.start
-        while first and state != stop:
-            if state << SHIFT | ord(first) in machine.edges:
-                return True
+            return machine.awaited(state)
+        gapped, awaited = machine.gapped(state), set[str]()
+        while state:
+            awaited.update(symbol for _, symbol in self._children(machine, state))
             state = machine.fail[state]
-        return False
+        return awaited | {GAP + symbol for symbol in awaited} if gapped else awaited
 
     def _over(self, state: int) -> bool:
         machine = self.machine
@@ -135,35 +118,30 @@ class Rows:
         known = self._known.get(state)
         if known is None:
             machine = self.machine
+            if len(self._known) >= _KEPT:
+                self._known.clear()
             spans = self._shapes(machine, state) if isinstance(machine, ShapeMachine) else self._phrases(machine, state)
-            found = [self._ids[low:high] for low, high in spans if low < high]
+            found = [self._said.ids[low:high] for low, high in spans if low < high]
             if isinstance(machine, Automaton) and (link := machine.fail[state]):
                 found.append(self.after(link))
-            known = self._known[state] = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
+            known = self._known[state] = np.unique(np.concatenate(found)) if found else NONE
         return known
-
-    def _span(self, prefix: str, low: int, high: int) -> tuple[int, int]:
-        """Where the tokens stand that begin with `prefix`, out of those from `low` to `high`."""
-        if 0 < len(prefix) <= _NEAR:
-            return self._near.get(prefix, (low, low))
-        low = bisect_left(self._strings, prefix, low, high)
-        return low, bisect_left(self._strings, prefix + _LAST, low, high)
 
     def _phrases(self, machine: Automaton, state: int) -> Iterator[tuple[int, int]]:
         """Each way from a node to the end of a phrase that some token goes."""
         prefixes = () if not state else ("", GAP) if machine.gapped(state) else ("",)
-        todo = [(state, prefix, *self._span(prefix, 0, len(self._strings))) for prefix in prefixes]
+        todo = [(state, prefix, *self._said.beginning(prefix, 0, len(self._said))) for prefix in prefixes]
         while todo:
             node, said, low, high = todo.pop()
             for child, symbol in self._children(machine, node):
-                first, last = self._span(said + symbol, low, high)
+                first, last = self._said.beginning(said + symbol, low, high)
                 if not machine.phrase_ends[child]:
-                    if first < last and (machine.gaps or len(self._strings[last - 1]) > len(said) + 1):
+                    if first < last and (machine.gaps or self._said.longer(last - 1, said + symbol)):
                         todo.append((child, said + symbol, first, last))
                     continue
                 yield first, last
                 if machine.gaps and said.strip(GAP):
-                    yield bisect_left(self._strings, said, low, high), bisect_right(self._strings, said, low, high)
+                    yield self._said.saying(said, low, high)
 
     def _children(self, machine: Automaton, node: int) -> list[tuple[int, str]]:
         first = bisect_left(self._edges, node << SHIFT)
@@ -173,11 +151,11 @@ class Rows:
 
     def _shapes(self, machine: ShapeMachine, state: int) -> Iterator[tuple[int, int]]:
         """Only symbols that keep a shape alive are followed; a shape is over with its last symbol."""
-        todo = [(machine.begun(state), "", 0, len(self._strings))]
+        todo = [(machine.begun(state), "", 0, len(self._said))]
         while todo:
             places, said, low, high = todo.pop()
             for symbol in machine.going_on(places):
-                first, last = self._span(said + symbol, low, high)
+                first, last = self._said.beginning(said + symbol, low, high)
                 if first == last:
                     continue
                 following = machine.follow(places, symbol)
@@ -185,23 +163,3 @@ class Rows:
                     yield first, last
                 elif following:
                     todo.append((following, said + symbol, first, last))
-
-
-def _squeeze(symbols: str) -> str:
-    """One gap for many."""
-    if GAP * 2 not in symbols:
-        return symbols
-    return "".join(symbol for at, symbol in enumerate(symbols) if symbol != GAP or symbols[at - 1 : at] != GAP)
-
-
-def _spans(strings: list[str]) -> dict[str, tuple[int, int]]:
-    """Where those with each short beginning stand in sorted strings."""
-    spans: dict[str, tuple[int, int]] = {}
-    for length in range(1, _NEAR + 1):
-        begin, first = "", 0
-        for at, string in enumerate([*strings, ""]):
-            if string[:length] != begin:
-                if len(begin) == length:
-                    spans[begin] = first, at
-                begin, first = string[:length], at
-    return spans

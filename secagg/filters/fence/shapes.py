@@ -8,12 +8,12 @@ by state as texts ask for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from secagg.errors import ConfigError
 from secagg.filters.fence.alphabet import BREAK, GAP, shape
-from secagg.filters.fence.automaton import Found
+from secagg.filters.fence.automaton import Found, Spot
 
 _D = "0123456789"
 _L = "abcdefghijklmnopqrstuvwxyz"
@@ -135,3 +135,17 @@ class ShapeMachine:
     def suspects(self, symbols: str) -> bool:
         """Whether there is enough of a number to look closely."""
         return self._suspect.search(symbols) is not None
+
+    def spots(self, symbols: str) -> Iterator[Spot]:
+        """Every place in a whole text where a shape is found; the end of the text is a gap."""
+        if not self.suspects(symbols):
+            return
+        counted: list[int] = []
+        state = self.start
+        for at, symbol in enumerate(symbols + GAP):
+            before = state
+            state, counts = self.step(state, symbol)
+            if counts:
+                counted.append(at)
+            if (found := self.found(state)) is not None and (counts or state != before):
+                yield Spot(at, counted[-found.length], counted[-found.tail - 1] + 1, found.rule)

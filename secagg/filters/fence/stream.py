@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from secagg.errors import LocalProtocolError
 from secagg.filters.fence.alphabet import GAP
-from secagg.filters.fence.fence import Fence, Hit, Machine
+from secagg.filters.fence.fence import Fence, Hit
 
 
 class StreamFilter:
@@ -20,8 +20,6 @@ class StreamFilter:
 
     Args:
         fence: what is blocked, and what is put in its place.
-        mark: stands for what is blocked, if not what the fence says.
-        machines: those of the fence that matter, where the whole text is known already.
         seen: is told of every hit and the characters that it covers, for a review log; nothing else may keep them.
 
     Guarantees:
@@ -37,15 +35,12 @@ class StreamFilter:
         fence: Fence,
         *,
         seen: Callable[[Hit, str], None] | None = None,
-        mark: str | None = None,
-        machines: tuple[Machine, ...] | None = None,
     ) -> None:
         self.hits: list[Hit] = []
         self.refused = False
         self._fence = fence
         self._seen = seen
-        self._mark = fence.mark if mark is None else mark
-        self._machines = fence.machines if machines is None else machines
+        self._machines = fence.machines
         self._states = [machine.start for machine in self._machines]
         self._totals = [0] * len(self._machines)
         self._before: list[list[int]] = [[] for _ in self._machines]
@@ -128,7 +123,7 @@ class StreamFilter:
             if self._fence.action == "refuse":
                 self._refuse()
                 return "".join(out) + self._fence.refusal
-            out.append(self._mark)
+            out.append(self._fence.mark)
             at = end
         out += self._held[at - self._base : free - self._base]
         count = free - self._base

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models
 from secagg.errors import ConfigError
 from secagg.filters.fence import Fence, Phrases, cache
 from secagg.filters.fence.decoding import DecodingFence
-from secagg.filters.fence.rows import Said
+from secagg.filters.fence.said import Said
 from secagg.filters.fence.tokens import Vocabulary
 from tests.unit.fence.test_decoding import EOS, FENCE, TINY, walk
 

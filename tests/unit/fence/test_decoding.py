@@ -42,7 +42,7 @@ TEXTS = [
 TOKENS = (
     [text.encode() for text in TEXTS]
     + [bytes([byte]) for byte in range(128, 256)]
-    + [" 三".encode()[:3], "级".encode()[1:], "级".encode()[1:] + b"a", b"\xffa", None, None]
+    + [" 三".encode()[:3], "级".encode()[1:], "级".encode()[1:] + b"a", b"\xffa", b"\x82 ca", b"\x82  b", None, None]
 )
 EOS = len(TOKENS) - 1
 TINY = Vocabulary(tuple(TOKENS))
@@ -96,6 +96,38 @@ def test_a_row_is_what_trying_every_token_gives():
     for _ in range(12):
         for state, _ in walk(fence, rng, 12):
             assert fence.forbidden(state) == brute(fence, state), state
+
+
+STOP, STEP, NO = "。".encode(), "级".encode(), "é".encode()
+PIECES = (
+    *(b"a", b"b", b"c", b" ", b"ab", STOP[:2], STOP[2:], STOP[2:] + b" b", STOP[2:] + b"b", STOP[2:] + b"  b", STOP[2:] + b" "),
+    *(STEP[:1], STEP[1:], STEP[1:] + b"ba", NO[:1], NO[1:], NO[1:] + b"a", None),
+)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        (Phrases("words", ("a b", "ba b ce", "b b"), "word"),),
+        (Phrases("robust", ("aba", "bab级b", "cc", "级级"), "robust"),),
+        (Phrases("auto", ("bac", "cab", "aca", "cabbac", "b", "cacaacab")),),
+    ],
+    ids=["word", "robust", "auto"],
+)
+def test_the_row_of_every_state_is_what_trying_every_token_gives(rules):
+    """States after every sequence of allowed tokens, in tokens that hold pieces of characters."""
+    fence = DecodingFence(Fence(*rules), Vocabulary(PIECES), eos=len(PIECES) - 1)
+    seen = {fence.start}
+    todo = [fence.start, *(fence.prompted(ids) for ids in ([0, 3], [0, 3, 5], [11], [1, 0]))]
+    while todo and len(seen) < 1500:
+        state = todo.pop(0)
+        bad = fence.forbidden(state)
+        assert bad == brute(fence, state), state
+        following = {fence.advance(state, token) for token in set(range(len(PIECES))) - bad - set(fence.eos)} - seen
+        seen |= following
+        todo += following
+    assert len(seen) > 30
+    assert any(state.pending for state in seen)
 
 
 def test_no_sequence_of_allowed_tokens_says_what_is_blocked_wherever_it_stops():
