@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from secagg.crypto.derive import derive, digest
 from secagg.crypto.expand import Stream
-from secagg.crypto.many import Lanes, Room
 from secagg.crypto.stream import commitment, seal_stream
+from secagg.masking import masked, piece_of
 from secagg.math.ring import Ring
 from secagg.payload import Blob
 from secagg.roles import Source, Vector
@@ -21,8 +19,6 @@ from secagg.tally import Mask, Opening
 from secagg.types import Context, PartyId, Secret
 
 SEED = 32
-_PIECE = 1 << 17
-"""Words that are made, masked and sealed before the next: as many as an update encodes at a time, and whole segments of its masks."""
 _PAYLOAD = "additive/payload"
 
 
@@ -59,20 +55,6 @@ def opening_of(secret: Secret, context: bytes) -> Opening:
 
 def seal_masked(vector: Vector | Source, masks: Sequence[Mask], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
     """`vector` plus or minus every mask, sealed, with its commitment. One pass: a piece is made, masked, packed and sealed in the cache."""
-    word, lanes, length = ring.bits // 8, Lanes(masks, ring), vector.shape[0]
-    room = Room(0 if ring.fills_word else min(_PIECE, length), ring.dtype)
-
-    def fill(offset: int, buffer: memoryview) -> None:
-        start, count = offset // word, len(buffer) // word
-        words: Vector = np.frombuffer(buffer, ring.dtype) if ring.fills_word else room.words[:count]
-        if isinstance(vector, np.ndarray):
-            lanes.combine_into(words, start, vector[start : start + count])
-        else:
-            vector.read_into(words, start)
-            lanes.combine_into(words, start)
-        if not ring.fills_word:
-            ring.pack_into(words, buffer)
-
-    payload_key, size = _payload_key(key, context), ring.packed_size(length)
-    sealed = Blob(seal_stream(payload_key, fill, size, purpose=_PAYLOAD, context=context, piece=ring.packed_size(_PIECE)))
+    fill, payload_key, size = masked(vector, masks, ring), _payload_key(key, context), ring.packed_size(vector.shape[0])
+    sealed = Blob(seal_stream(payload_key, fill, size, purpose=_PAYLOAD, context=context, piece=piece_of(ring)))
     return sealed, commitment(sealed)

@@ -58,7 +58,7 @@ def check_vector(vector: Vector | Source, version: int, params: Params) -> None:
         raise ConfigError(f"trained from model version {version}; this round takes {params.version}")
 
 
-def upload(state: Keyed, vector: Vector, version: int, *, seat: Seat, entropy: Entropy) -> tuple[Uploaded, list[Outgoing]]:
+def upload(state: Keyed, vector: Vector | Source, version: int, *, seat: Seat, entropy: Entropy) -> tuple[Uploaded, list[Outgoing]]:
     """y = x + PRG(b) ± Σ PRG(K) over the circle, with tags under a key sealed to the server. [BIK+17, Fig. 4, Round 2]"""
     params, session = seat.params, state.session
     key = Secret(entropy(SEED))
@@ -96,7 +96,7 @@ class Client:
         self._seat = Seat(me, params, ctx)
         self._ledger, self._entropy = ledger, entropy
         self._state: State = Ready()
-        self._pending: tuple[Vector, int] | None = None
+        self._pending: tuple[Vector | Source, int] | None = None
 
     @property
     def phase(self) -> str:
@@ -112,7 +112,10 @@ class Client:
 
     @property
     def state(self) -> Kept:
-        vector, version = self._pending if self._pending is not None else (None, 0)
+        if self._pending is None:
+            return Kept(self._state, None, 0)
+        # What is kept must not depend on an update that somebody else holds; nor is it encoded twice.
+        vector, version = self._pending = whole(self._pending[0]), self._pending[1]
         return Kept(self._state, vector, version)
 
     def resume(self, state: object) -> None:
@@ -136,7 +139,7 @@ class Client:
         if self._pending is not None or not isinstance(self._state, Advertised | Shared | Keyed):
             raise LocalProtocolError(f"a vector is not due in phase {self.phase!r}")
         check_vector(vector, version, self._seat.params)
-        self._pending = whole(vector), version
+        self._pending = vector, version
         return self._upload()
 
     def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:

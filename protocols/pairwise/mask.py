@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from secagg.crypto.agree import LowOrderPoint
 from secagg.crypto.derive import derive
 from secagg.crypto.expand import Stream
-from secagg.crypto.many import Lanes
 from secagg.crypto.pairs import Agreeing, commit
 from secagg.crypto.stream import commitment
 from secagg.crypto.tagged import tag_stream
 from secagg.errors import InvalidMessage
+from secagg.masking import masked, piece_of
 from secagg.math.ring import Ring
 from secagg.payload import Blob
-from secagg.roles import Vector
+from secagg.roles import Source, Vector
 from secagg.tally import Mask, Opening
 from secagg.types import Context, PartyId, Secret
 
@@ -81,17 +79,8 @@ def opening_of(key: Secret, context: bytes) -> Opening:
     return Opening(_payload_key(key, context))
 
 
-def tag_masked(vector: Vector, masks: Sequence[Mask], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
-    """`vector` under every mask, with tags, and the commitment to it. One pass: a chunk is masked, packed and tagged in the cache."""
-    word, lanes = ring.bits // 8, Lanes(masks, ring)
-
-    def fill(offset: int, buffer: memoryview) -> None:
-        start, count = offset // word, len(buffer) // word
-        # A word that fills its machine word is masked where it will stay; others are packed first.
-        words: Vector = np.frombuffer(buffer, ring.dtype) if ring.fills_word else np.empty(count, ring.dtype)
-        lanes.combine_into(words, start, vector[start : start + count])
-        if not ring.fills_word:
-            ring.pack_into(words, buffer)
-
-    tagged = Blob(tag_stream(_payload_key(key, context), fill, ring.packed_size(len(vector))))
+def tag_masked(vector: Vector | Source, masks: Sequence[Mask], ring: Ring, key: Secret, context: bytes) -> tuple[Blob, bytes]:
+    """`vector` under every mask, with tags, and the commitment to it. One pass: a piece is made, masked and packed in the cache."""
+    size = ring.packed_size(vector.shape[0])
+    tagged = Blob(tag_stream(_payload_key(key, context), masked(vector, masks, ring), size, piece=piece_of(ring)))
     return tagged, commitment(tagged)

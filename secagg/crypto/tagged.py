@@ -21,18 +21,27 @@ from secagg.threads import spread
 from secagg.types import Secret
 
 
-def tag_stream(key: Secret, fill: Callable[[int, memoryview], None], size: int) -> memoryview:
-    """`size` bytes with their tags. `fill(offset, buffer)` writes one chunk where it will stay; threads share the chunks."""
+def tag_stream(key: Secret, fill: Callable[[int, memoryview], None], size: int, *, piece: int) -> memoryview:
+    """`size` bytes with their tags. `fill(offset, buffer)` writes a piece of them where it will stay; threads share the chunks.
+
+    Pieces end at multiples of `piece` bytes, and where the chunks of a thread do: `fill` is called for different pieces at the same time.
+    """
     view = borrow(sealed_size(size))
     count = chunk_count(len(view))
 
     def tag(indices: range) -> None:
-        cipher = AESGCM(key.expose())
-        for index in indices:
-            start, length = index * CHUNK, min(PLAIN, size - index * PLAIN)
-            part = view[start : start + length]
-            fill(index * PLAIN, part)
-            view[start + length : start + length + TAG] = cipher.encrypt(_nonce(index, count), b"", part)
+        cipher, stop = AESGCM(key.expose()), min(indices.stop * PLAIN, size)
+        at, index = indices.start * PLAIN, indices.start
+        while at < stop:
+            end = min(at + piece - at % piece, stop)
+            fill(at, view[at + index * TAG : end + index * TAG])
+            at = end
+            # Chunks that are whole now. What a piece has beyond its chunk lies on the chunk's tag, and moves on before that is written.
+            while index < indices.stop and (edge := min((index + 1) * PLAIN, size)) <= at:
+                place = edge + index * TAG
+                view[place + TAG : at + (index + 1) * TAG] = view[place : at + index * TAG]
+                view[place : place + TAG] = cipher.encrypt(_nonce(index, count), b"", view[index * CHUNK : place])
+                index += 1
 
     spread(tag, count)
     return view
