@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Collection
@@ -249,6 +250,7 @@ def growth_lines(values: int, cohorts: list[int]) -> tuple[list[Line], dict[str,
     lines, facts = list[Line](), dict[str, object]()
     first: dict[str, float] = {}
     for clients in cohorts:
+        say(f"{clients} clients: their keys, a round on the safe graph, one at degree 24")
         parties, vector = made_up(clients), a_vector(values)
         plan = pairwise.Plan(clients=clients, bits=12, max_weight=1, ring_bits=32)
         gone = [me.party for me in parties.clients[::10]]
@@ -259,6 +261,7 @@ def growth_lines(values: int, cohorts: list[int]) -> tuple[list[Line], dict[str,
         facts[f"wall of {clients} clients and the server, in one process"] = f"{time.perf_counter() - began:.1f} s"
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
         facts[f"peak memory of {clients} clients and the server"] = f"{peak / 1e6:.0f} MB, {peak / vector.nbytes:.0f} vectors"
+        say(f"{clients} clients: summed in {time.perf_counter() - began:.0f} s")
         fixed = Rehearsal.of(plan, parties, values, **FIXED)
         fixed.play(vector, gone)
         degree, up = rehearsal.params.degree, np.median(list(rehearsal.sent.values())) / (4 * values)
@@ -272,6 +275,11 @@ def growth_lines(values: int, cohorts: list[int]) -> tuple[list[Line], dict[str,
         for what, (cost, note) in costs.items():
             lines.append(Line(f"{clients} clients: {what}", cost, f"among {cohorts[0]}; {note}", first.setdefault(what, cost)))
     return lines, facts
+
+
+def say(what: str) -> None:
+    """Progress of what takes minutes, beside the table."""
+    print(what, file=sys.stderr, flush=True)
 
 
 def _resident() -> int:
