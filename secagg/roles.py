@@ -92,13 +92,15 @@ class Outgoing:
 class Sum:
     """What a round opens: the sum of the vectors of exactly the parties in `included`.
 
-    `agreement` are the signatures that the parties of the protocol gave for this set, over `statement(…)` of `secagg.receipt`.
+    `agreement` are the signatures that the parties of the protocol gave for this set, over `statement(…)` of `secagg.receipt`. `blamed` are
+    those that are shown to have lied, although the sum is right.
     """
 
     vector: Vector
     included: tuple[PartyId, ...]
     roots: bytes
     agreement: tuple[tuple[PartyId, bytes], ...]
+    blamed: tuple[PartyId, ...] = ()
 
 
 class Role(Protocol):

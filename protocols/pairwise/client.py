@@ -67,7 +67,8 @@ def upload(state: Keyed, vector: Vector | Source, version: int, *, seat: Seat, e
     sealed = seat.me.roster.member(params.server).sealing.seal(key, purpose=UPLOAD, context=context)
     message = Masked(version, sealed, committed, payload)
     signed = upload_digest(message, seat.ctx, session.sid, seat.me.party)
-    return Uploaded(session, state.held, state.vouchers, key, signed), [Outgoing(params.server, message)]
+    told = {place: state.masks[place] for place in sorted(state.told)}
+    return Uploaded(session, state.held, told, state.vouchers, key, signed), [Outgoing(params.server, message)]
 
 
 def masks_of(state: Keyed, *, seat: Seat) -> list[Mask]:

@@ -13,7 +13,7 @@ from secagg.identity import Identity
 from secagg.roles import Outgoing
 from secagg.round import Round
 from secagg.tally import RunningSum, Tallies, Tally
-from secagg.types import Context, Secret
+from secagg.types import Context, PartyId, Secret
 
 from .blame import Doubts
 from .client import UPLOAD, upload_context, upload_digest
@@ -77,13 +77,16 @@ class Desk:
         return self.opened.ctx
 
 
-def too_few(check: str, what: str, answered: Sequence[int], *, desk: Desk, blame: str = "") -> SessionAborted:
+def too_few(
+    check: str, what: str, answered: Sequence[int], *, desk: Desk, blame: str = "", culprits: Sequence[PartyId] = ()
+) -> SessionAborted:
     """The round ends: of the quorum not enough have answered."""
     params = desk.params
     return SessionAborted(
         f"{check}: {len(answered)} clients {what}; {params.quorum}, of at least {params.floor} organisations, are needed{blame}",
         answered=params.names(tuple(answered)),
         needed=params.quorum,
+        culprits=culprits,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from secagg.crypto.agree import AgreementKey, LowOrderPoint
 from secagg.crypto.derive import frame
@@ -33,10 +33,11 @@ class Seat:
     me: Identity
     params: Params
     ctx: Context
+    place: int = field(init=False)
 
-    @property
-    def place(self) -> int:
-        return self.params.clients.index(self.me.party)
+    def __post_init__(self) -> None:
+        # Looked up once: steps ask for it for every other client.
+        object.__setattr__(self, "place", self.params.clients.index(self.me.party))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +107,15 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """All keys are there: what is missing is the vector. `held` are the shares of everybody whose box has come, and of this client."""
+    """All keys are there: what is missing is the vector. `held` are the shares of everybody whose box has come, and of this client.
+
+    `told` are those whose box held the key of the pair's mask.
+    """
 
     session: Session
     seeds: Seeds
     masks: Mapping[int, Secret]
+    told: frozenset[int]
     held: Mapping[int, Pair]
     vouchers: Mapping[int, Voucher]
 
@@ -221,7 +226,8 @@ def open_inbox(state: Shared, message: Inbox, *, seat: Seat) -> tuple[Keyed | Fa
         held[place] = Pair(key, self_mask)
         masks[place] = told if (own := others[place].mask) is None else own
     vouchers = {place: others[place].voucher for place in found}
-    return Keyed(state.session, state.seeds, masks, dict(sorted(held.items())), vouchers), []
+    tellers = frozenset(place for place in found if others[place].mask is None)
+    return Keyed(state.session, state.seeds, masks, tellers, dict(sorted(held.items())), vouchers), []
 
 
 def _channels(agreeing: Agreeing, records: Mapping[int, Record], sid: bytes, *, seat: Seat) -> list[tuple[Secret, ...]]:

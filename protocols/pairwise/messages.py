@@ -224,7 +224,10 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Reveal:
-    """Client to server: the shares it gives, one for each party it holds shares of, in one box under the key of its upload."""
+    """Client to server: one share of each party it holds shares of, then the keys that drop-outs told it, in one box.
+
+    The box is sealed under the key of the client's upload.
+    """
 
     KIND: ClassVar[str] = "pairwise/Reveal"
     box: bytes
@@ -240,7 +243,7 @@ class Reveal:
     def from_wire(cls, body: bytes, payload: Payload | None) -> Self:
         no_payload(cls.KIND, payload)
         box = parse(pb.PairwiseReveal, body).box
-        if len(box) <= BOX_OVERHEAD or (len(box) - BOX_OVERHEAD) % SHARE:
+        if len(box) < BOX_OVERHEAD + SHARE:
             raise MalformedMessage(f"reveal: a box of {len(box)} bytes holds no row of shares")
         return cls(box)
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from secagg.crypto.agree import AgreementKey
 from secagg.crypto.expand import Stream
+from secagg.crypto.many import Lanes
 from secagg.crypto.pairs import Agreeing
+from secagg.encode.encoding import EXTRA
 from secagg.errors import ConfigError
 from secagg.math import shamir
 from secagg.math.repair import repair
-from secagg.tally import Mask
+from secagg.tally import Mask, RunningSum
 from secagg.types import Context, Secret
 
 from .blame import Doubts
 from .graph import Graph
-from .mask import commit_self_mask, mask_seed, pair_keys, pair_sign, self_mask
+from .mask import commit_self_mask, mask_seed, pair_keys, pair_sign, self_mask, tells
 from .params import Params
 from .records import Record
 
@@ -35,18 +37,32 @@ class Wanted:
     def owners(self) -> frozenset[int]:
         return self.survivors | self.dropped
 
+    def owned(self, holder: int) -> list[int]:
+        """Of whom this survivor holds shares."""
+        return [owner for owner in self.graph.circle(holder) if owner in self.owners]
+
+    def tellers(self, holder: int) -> list[int]:
+        """The drop-outs that told this survivor the key of their mask."""
+        return [owner for owner in self.graph.circle(holder) if owner in self.dropped and tells(owner, holder)]
+
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """Shares by owner and index, the seeds found so far, and how many shares each holder gave. It grows in place: nothing goes back."""
+    """Shares by owner and index, the seeds found so far, and how many shares each holder gave. It grows in place: nothing goes back.
+
+    `told` are the keys that a drop-out told a survivor, as the survivor says, by both. `doubtful`: with these the count came out wrong.
+    """
 
     shares: dict[int, dict[int, Secret]] = field(default_factory=dict)
     seeds: dict[int, Secret] = field(default_factory=dict)
     holders: dict[int, int] = field(default_factory=dict)
+    told: dict[tuple[int, int], Secret] = field(default_factory=dict)
+    doubtful: bool = False
 
-    def add(self, holder: int, owners: tuple[int, ...], given: tuple[Secret, ...]) -> None:
-        """One holder's shares."""
+    def add(self, holder: int, owners: Sequence[int], given: Sequence[Secret], told: Mapping[int, Secret]) -> None:
+        """One holder's shares, and the keys that it was told."""
         self.holders[holder] = len(given)
+        self.told.update({(owner, holder): key for owner, key in told.items()})
         for owner, share in zip(owners, given, strict=True):
             self.shares.setdefault(owner, {})[holder + 1] = share
 
@@ -88,13 +104,30 @@ def mend(rebuilt: Rebuilt, wanted: Wanted, doubts: Doubts, params: Params, ctx: 
     return tuple(lost)
 
 
-def masks_to_remove(seeds: Mapping[int, Secret], wanted: Wanted, sid: bytes, params: Params, ctx: Context) -> list[Mask]:
-    """What the survivors put on that does not cancel: their own masks, and those that they share with drop-outs."""
+def masks_to_remove(rebuilt: Rebuilt, wanted: Wanted, sid: bytes, params: Params, ctx: Context, *, doubts: Doubts) -> list[Mask]:
+    """What the survivors put on that does not cancel: their own masks, and those that they share with drop-outs.
+
+    Where a survivor was told another key than the drop-out's seed gives, it has masked with that: one of the two lies.
+    """
+    seeds = rebuilt.seeds
     masks: list[Mask] = [(self_mask(seeds[place], sid, params.clients[place]), -1) for place in sorted(wanted.survivors)]
     for gone in sorted(wanted.dropped):
         name = params.clients[gone]
         agreeing = Agreeing(AgreementKey(mask_seed(seeds[gone], ctx, name)))
         left = [place for place in wanted.graph.circle(gone) if place in wanted.survivors]
         keys = pair_keys(agreeing, [wanted.records[place].mask for place in left], sid, name, [params.clients[place] for place in left])
-        masks += [(Stream(key), -pair_sign(place, gone)) for place, key in zip(left, keys, strict=True)]
+        for place, key in zip(left, keys, strict=True):
+            used = rebuilt.told.get((gone, place), key)
+            # > Where they differ the told one is taken out, and that is a doubt between the two.
+            if used != key:
+                doubts.add(gone, place, "mask")
+            masks.append((Stream(used), -pair_sign(place, gone)))
     return masks
+
+
+def counted(tally: RunningSum, masks: Sequence[Mask], params: Params) -> int:
+    """How many vectors the sum would count without these masks: its last word but one."""
+    at = params.length - EXTRA
+    words = tally.words[at:].copy()
+    Lanes(masks, tally.ring).combine_into(words, at)
+    return int(words[0])

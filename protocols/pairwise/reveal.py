@@ -26,10 +26,14 @@ _WORD = 8
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """The masked vector is out; the seeds are gone. `key` sealed the upload, and will seal the shares."""
+    """The masked vector is out; the seeds are gone. `key` sealed the upload, and will seal the shares.
+
+    `told` are keys of masks as others told them: of one that drops out, the server must know with which key this client masked.
+    """
 
     session: Session
     held: Mapping[int, Pair]
+    told: Mapping[int, Secret]
     vouchers: Mapping[int, Voucher]
     key: Secret
     digest: bytes
@@ -37,7 +41,10 @@ class Uploaded:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """The set is signed for. One share is left of each pair: the other kind is gone before anything of it could be asked for."""
+    """The set is signed for. One share is left of each pair: the other kind is gone before anything of it could be asked for.
+
+    So are the keys that survivors told. `kept` ends with those of drop-outs, which their seeds would give, too.
+    """
 
     session: Session
     survivors: tuple[int, ...]
@@ -58,6 +65,8 @@ def confirm(state: Uploaded, message: Survivors, *, seat: Seat) -> tuple[Confirm
     alive = frozenset(survivors)
     # > Of every pair one share is kept: the self-mask's of a survivor, the key seed's of a drop-out.
     kept = tuple(pair.self_mask if place in alive else pair.key for place, pair in state.held.items())
+    # > After them it keeps the keys that drop-outs told it, in the order of the places.
+    kept += tuple(key for place, key in state.told.items() if place not in alive)
     roots = roots_hash(state.session.sid, message)
     signature = sign_agreement(seat.me, seat.ctx.rd, seat.params.names(survivors), roots)
     # > On the complete graph the client vouches for the set to each other survivor, too.

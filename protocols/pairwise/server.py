@@ -8,10 +8,10 @@ A phase ends when everybody has answered, or when its time is over: the server n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from secagg.crypto.pairs import BOX_OVERHEAD, VOUCHER, cut, open_box
+from secagg.crypto.pairs import BOX_OVERHEAD, VOUCHER, cut, open_box, part
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.sign import BadSignature
 from secagg.errors import InvalidMessage, SessionAborted, UnexpectedMessage
@@ -41,8 +41,9 @@ from .intake import (
     too_few,
 )
 from .keys import Session
+from .mask import PAIR_KEY
 from .messages import Advert, Agreement, Complaint, Confirm, Masked, Reveal, Shares, Survivors
-from .opening import Rebuilt, Wanted, masks_to_remove, mend, rebuild
+from .opening import Rebuilt, Wanted, counted, masks_to_remove, mend, rebuild
 from .params import Params
 from .records import bitmap
 from .reveal import AGREEMENT, reveal_context, reveal_key, roots_hash
@@ -145,28 +146,34 @@ def _tags_for(place: int, ranks: Mapping[int, int], signers: Sequence[int], stat
 def take_reveal(state: Revealing, message: Reveal, place: int, *, desk: Desk) -> None:
     """Keep one client's shares: which kind each of them is follows from the set, not from what it says."""
     before, name = state.before, desk.params.clients[place]
-    dealt = before.wanted.owners
-    owners = tuple(owner for owner in before.wanted.graph.circle(place) if owner in dealt)
+    owners, tellers = before.wanted.owned(place), before.wanted.tellers(place)
+    shares, told = len(owners) * shamir.SHARE, len(tellers) * PAIR_KEY
     key = reveal_key(before.uploads[place].key, before.session.sid)
-    # > A box of shares opens under the key of its sender's upload and has one share for each whose box it had (PW-S11).
+    # > A box of shares opens under the key of its sender's upload and has one share for each whose box it had, and the key of each
+    # > drop-out that told it one (PW-S11).
     try:
-        if len(message.box) != len(owners) * shamir.SHARE + BOX_OVERHEAD:
-            raise CannotOpen(f"it has {len(message.box)} bytes for {len(owners)} shares")
+        if len(message.box) != shares + told + BOX_OVERHEAD:
+            raise CannotOpen(f"it has {len(message.box)} bytes for {len(owners)} shares and {len(tellers)} keys")
         opened = open_box(key, message.box, context=reveal_context(desk.ctx, before.roots, name))
     except CannotOpen as refused:
         raise InvalidMessage("PW-S11", f"the shares of {name} do not open: {refused}", culprits=[name]) from refused
-    state.rebuilt.add(place, owners, cut(opened, shamir.SHARE))
+    given, keys = part(opened, shares, told)
+    state.rebuilt.add(place, owners, cut(given, shamir.SHARE), dict(zip(tellers, cut(keys, PAIR_KEY), strict=True)))
 
 
-def open_sum(state: Revealing, *, desk: Desk) -> Done:
-    """Every seed is there: take the masks out of the sum."""
+def open_sum(state: Revealing, *, final: bool, desk: Desk) -> Done | None:
+    """Every seed is there: take the masks out of the sum. None if it would not be one, and somebody may still say why."""
     before, params = state.before, desk.params
-    masks = masks_to_remove(state.rebuilt.seeds, before.wanted, before.session.sid, params, desk.ctx)
+    masks = masks_to_remove(state.rebuilt, before.wanted, before.session.sid, params, desk.ctx, doubts=before.doubts)
+    # > While the count is wrong and a survivor that a drop-out told a key is still to answer, the server waits for it.
+    if not final and counted(before.tally, masks, params) != len(before.included):
+        return None
     before.tally.apply(masks)
     # On a sparse graph the receipt carries t of the signatures: its reader's work must not grow with the cohort.
     shown = sorted(before.signatures)[: None if before.wanted.graph.complete else params.threshold]
     agreement = tuple((params.clients[place], before.signatures[place]) for place in shown)
-    return Done(Sum(before.tally.words, before.included, before.roots, agreement))
+    blamed = params.names(before.doubts.guilty(params.colluders))
+    return Done(Sum(before.tally.words, before.included, before.roots, agreement, blamed))
 
 
 class Server(Machine[State]):
@@ -212,6 +219,8 @@ class Server(Machine[State]):
         match self._state:
             case Masking(doubts=doubts) | Confirming(doubts=doubts) | Revealing(before=Confirming(doubts=doubts)):
                 return self._desk.params.names(doubts.guilty(self._desk.params.colluders))
+            case Done(total=total):
+                return total.blamed
         return ()
 
     def receive(self, sender: PartyId, message: Message) -> Sequence[Outgoing]:
@@ -282,5 +291,12 @@ class Server(Machine[State]):
             if lost:
                 what = f"gave shares, which do not rebuild the seeds of {', '.join(desk.params.names(lost))}"
                 blame = doubts.describe(desk.params.clients, desk.params.colluders)
-                raise too_few("PW-S13", what, tuple(state.rebuilt.holders), desk=desk, blame=blame)
-        return open_sum(state, desk=desk)
+                guilty = desk.params.names(doubts.guilty(desk.params.colluders))
+                raise too_few("PW-S13", what, tuple(state.rebuilt.holders), desk=desk, blame=blame, culprits=guilty)
+        # Survivors that a drop-out told a key, and that have not answered yet, may have something to add.
+        others = state.before.signatures.keys() - state.rebuilt.holders.keys()
+        waiting = not final and bool(wanted.dropped) and any(map(wanted.tellers, others))
+        if waiting and state.rebuilt.doubtful:
+            return state
+        done = open_sum(state, final=not waiting, desk=desk)
+        return done if done is not None else replace(state, rebuilt=replace(state.rebuilt, doubtful=True))

@@ -171,6 +171,9 @@ class Coordinator:
             self._phase, self._since = endpoint.phase, now
             self.closed_at = self.closed_at if self.closed_at is not None else now
         self.total = endpoint.result
+        for name in self.total.blamed if self.total is not None else ():
+            log.warning("the sum is right, but %s is shown to have lied in this round", name)
+            self.left.setdefault(name, "shown to have lied in this round, which changed nothing in the sum")
         return sent
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from protocols import pairwise
 from protocols.pairwise import keys, mask, opening, reveal
+from protocols.pairwise.blame import Doubts
 from protocols.pairwise.client import Client, upload_context
 from protocols.pairwise.mask import mask_seed, opening_of, pair_keys, pair_sign, self_mask
 from protocols.pairwise.messages import BOX, Advert, Adverts, Agreement, Complaint, Confirm, Inbox, Masked, Reveal, Shares
@@ -108,7 +109,8 @@ def two_views(parties: Consortium, **changes: Any) -> tuple[Vector, Vector]:
         tally = Tally.zero(stage.params.ring, stage.params.length)
         for place in half:
             stage.params.ring.add_into(tally.words, stage.masked(place))
-        tally.apply(opening.masks_to_remove(seeds, wanted, stage.confirming.session.sid, stage.params, stage.opened.ctx))
+        rebuilt, sid = opening.Rebuilt(seeds=seeds), stage.confirming.session.sid
+        tally.apply(opening.masks_to_remove(rebuilt, wanted, sid, stage.params, stage.opened.ctx, doubts=Doubts()))
         sums.append(tally.words)
     return sums[0], sums[1]
 
@@ -335,7 +337,10 @@ def cut_in_two(run: int) -> tuple[Vector, int]:
     for place in part:
         stage.params.ring.add_into(tally.words, stage.masked(place, before))
     wanted = replace(before.wanted, survivors=frozenset(part), dropped=frozenset(gone))
-    tally.apply(opening.masks_to_remove(seeds, wanted, before.session.sid, stage.params, stage.opened.ctx))
+    masks = opening.masks_to_remove(
+        opening.Rebuilt(seeds=seeds), wanted, before.session.sid, stage.params, stage.opened.ctx, doubts=Doubts()
+    )
+    tally.apply(masks)
     return tally.words, sum(1000 + place for place in part)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from protocols import pairwise
 from protocols.pairwise import opening, params, plan, reveal
+from protocols.pairwise.blame import Doubts
 from protocols.pairwise.messages import Agreement
 from protocols.pairwise.records import bitmap
 from secagg.errors import ConfigError, InvalidMessage
@@ -53,7 +54,10 @@ def sum_of_four() -> tuple[Vector, Vector]:
     for place in ALIVE:
         stage.params.ring.add_into(tally.words, stage.masked(place, before))
     wanted = replace(before.wanted, survivors=frozenset(ALIVE), dropped=frozenset(DROPPED))
-    tally.apply(opening.masks_to_remove(seeds, wanted, before.session.sid, stage.params, stage.opened.ctx))
+    masks = opening.masks_to_remove(
+        opening.Rebuilt(seeds=seeds), wanted, before.session.sid, stage.params, stage.opened.ctx, doubts=Doubts()
+    )
+    tally.apply(masks)
     return tally.words, sum(list(vectors_of(parties).values())[:4], np.zeros_like(tally.words))
 
 

@@ -77,6 +77,6 @@ def test_the_suite_notices_a_mask_that_is_left_in() -> None:
 
     genuine = opening.masks_to_remove
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server, "masks_to_remove", lambda *arguments: genuine(*arguments)[1:])
+        patch.setattr(server, "masks_to_remove", lambda *arguments, **named: genuine(*arguments, **named)[1:])
         with pytest.raises(AssertionError, match="not the sum"):
             conformance.the_sum_is_the_sum_of_those_included(case(3), rounds=1)

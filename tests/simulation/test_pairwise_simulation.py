@@ -376,7 +376,7 @@ def test_a_mask_that_is_left_in_is_noticed() -> None:
 
     genuine = opening.masks_to_remove
     with toy_primitives(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server, "masks_to_remove", lambda *arguments: genuine(*arguments)[1:])
+        patch.setattr(server, "masks_to_remove", lambda *arguments, **named: genuine(*arguments, **named)[1:])
         with pytest.raises(AssertionError, match="not the sum"):
             rounds(10)
 

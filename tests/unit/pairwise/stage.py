@@ -16,7 +16,7 @@ from protocols.pairwise.records import bitmap
 from protocols.pairwise.server import Confirming, Server
 from secagg.crypto.agree import AgreementKey
 from secagg.crypto.expand import Stream
-from secagg.crypto.pairs import Agreeing, cut, open_box
+from secagg.crypto.pairs import Agreeing, cut, open_box, part
 from secagg.ledger import Ledger
 from secagg.math import shamir
 from secagg.roles import Message, Outgoing, Vector
@@ -120,8 +120,9 @@ class Stage:
         assert isinstance(message, Reveal)
         key = reveal.reveal_key(before.uploads[place].key, before.session.sid)
         context = reveal.reveal_context(self.opened.ctx, state.roots, self.params.clients[place])
-        given = cut(open_box(key, message.box, context=context), shamir.SHARE)
-        return dict(zip(before.session.graph.circle(place), given, strict=True))
+        opened, circle = open_box(key, message.box, context=context), before.session.graph.circle(place)
+        given, _ = part(opened, shares := len(circle) * shamir.SHARE, len(opened) - shares)
+        return dict(zip(circle, cut(given, shamir.SHARE), strict=True))
 
     def survivors(self, chosen: Iterable[int]) -> Survivors:
         """The message that names a set of the attacker's choice."""

@@ -220,7 +220,7 @@ def test_a_gap_in_the_circle_is_refused() -> None:
     params = replace(Params.of(opened), degree=6, run=2, quorum=7)
     seat = Seat(parties.clients[0], params, opened.ctx)
     graph = Graph.of(range(12), 6, b"\x01" * 32, opened.ctx)
-    state = Uploaded(Session(b"\x01" * 32, graph), dict.fromkeys(range(12)), {}, Secret(bytes(32)), bytes(32))  # type: ignore[arg-type]
+    state = Uploaded(Session(b"\x01" * 32, graph), dict.fromkeys(range(12)), {}, {}, Secret(bytes(32)), bytes(32))  # type: ignore[arg-type]
     at = graph.order.index(0)
     far = {graph.order[(at + step) % 12] for step in (5, 6)}
     for gone, fits in ((far, False), ({graph.order[(at + step) % 12] for step in (4, 8)}, True)):

@@ -36,7 +36,7 @@ def test_a_message_without_what_it_must_carry_is_malformed() -> None:
         body, _ = Masked(0, sealed, bytes(32), Blob(b"")).to_wire()
         with pytest.raises(MalformedMessage, match="sealed key"):
             Masked.from_wire(body, Blob(b""))
-    for size in (0, 16, 17, 48, 50):
+    for size in (0, 16, 17, 48):
         with pytest.raises(MalformedMessage, match="reveal"):
             Reveal.from_wire(Reveal(bytes(size)).to_wire()[0], None)
     with pytest.raises(MalformedMessage, match="33 bytes are not made of items of 32"):
