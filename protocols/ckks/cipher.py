@@ -146,7 +146,7 @@ def uniform_groups(key: Secret, packing: Packing) -> Iterator[Key]:
     for _, count in packing.groups():
         halves = []
         for prime in PRIMES:
-            # Rejection sampling: of 30-bit words at most one in 2^14 is not below the prime.
+            # Rejection sampling: of 30-bit words at most one in 14,000 is not below the prime.
             wanted = count * DEGREE
             words = np.empty(wanted + wanted // 1024 + _SPARE_WORDS, np.uint32)
             stream.fill(words, offset)

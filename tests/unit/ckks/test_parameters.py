@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from protocols.ckks import cipher
+from protocols.ckks import cipher, slots
 from protocols.ckks.cipher import DEGREE, NOISE, PRIMES
 from protocols.ckks.threshold.params import DRAWS, MOST_CLIENTS
 from secagg.math.ring import Ring
@@ -122,3 +122,65 @@ def test_a_wrong_part_of_the_key_passes_for_no_cohort_that_a_plan_allows() -> No
     assert log2_of_wrong_parts_that_pass(3) < -46
     assert log2_of_wrong_parts_that_pass(MOST_CLIENTS) < -46
     assert log2_of_wrong_parts_that_pass(MOST_CLIENTS + 100) > 0, "the bound is used up"
+
+
+# --- what flooding would take, which nothing here does -----------------------------------------------------------------------------
+
+
+def log2_of_a_flooded_modulus(ring_bits: int, clients: int, holders: int, values: int) -> float:
+    """log2 q for one word in a coefficient under a joint public key, each holder's answer within 2^-40 of one that shows nothing.
+
+    Uniform noise F beside an error of at most E is off by E/F in each coefficient, so F is 2^40 times E times their number.
+    """
+    error = clients * NOISE * (2 * DEGREE + 1)  # e·u + e0 + e1·s, with u and s ternary
+    flood = error * 2**40 * values
+    return 1 + ring_bits + math.log2(2 * (error + holders * flood))
+
+
+def test_flooding_would_take_the_modulus_that_the_specification_says() -> None:
+    assert log2_of_a_flooded_modulus(16, 3, 3, DEGREE) == pytest.approx(90.6, abs=0.05)
+    assert log2_of_a_flooded_modulus(32, 24, 3, DEGREE) == pytest.approx(109.6, abs=0.05)
+    assert log2_of_a_flooded_modulus(16, 3, 3, 10**6) == pytest.approx(98.5, abs=0.05)
+    assert log2_of_a_flooded_modulus(32, 24, 3, 10**6) == pytest.approx(117.5, abs=0.05)
+    assert log2_of_a_flooded_modulus(32, 24, 3, 10**6) > UNIFORM[128], "and then the degree has to double"
+
+
+# --- randomness that is read by rejection ------------------------------------------------------------------------------------------
+
+
+def log2_of_too_few(draws: int, wanted: int, kept: float) -> float:
+    """log2 of a bound on the probability that fewer than `wanted` of `draws` are kept. [Chernoff]"""
+    share = (wanted - 1) / draws
+    distance = share * math.log2(share / kept) + (1 - share) * math.log2((1 - share) / (1 - kept))
+    return -draws * distance
+
+
+def test_rejection_never_leaves_too_little() -> None:
+    assert log2_of_too_few(2 * DEGREE, DEGREE, 3 / 4) < -1000, "the ternary secret"
+    for count in range(1, cipher.GROUP + 1):
+        wanted = count * DEGREE
+        draws = wanted + wanted // 1024 + 64
+        assert all(log2_of_too_few(draws, wanted, prime / 2**30) < -250 for prime in PRIMES), "the uniform half"
+
+
+# --- slots: docs/spec/ckks.md, Slots ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parties", [2, 24, 1000])
+def test_the_bound_of_the_noise_in_slots_holds_but_for_one_in_a_trillion(parties: int) -> None:
+    """A real part is Σ e_j·cos(…): of 42 centred coins each, and half a unit of rounding. Hoeffding for the coins, always for the half."""
+    proxy = parties * 42 / 4 * DEGREE / 2
+    rounding = parties / 2 * DEGREE * 2 / math.pi
+    coins = slots.noise_bound(DEGREE, parties) - rounding
+    assert 2**34 * 2 * math.exp(-(coins**2) / (2 * proxy)) <= 2**-40 * 1.001
+    largest = parties * (NOISE + 1 / 2) * DEGREE * 2 / math.pi
+    assert largest < 2**slots.GRID_BITS * slots.noise_bound(DEGREE, parties) / 2, "all errors at their largest are rounded away, too"
+
+
+def test_the_rounding_of_doubles_in_slots_is_what_the_specification_says() -> None:
+    """Higham 2002, theorem 24.2: a transform of n = 2^t is off by t·η of its norm, η = u + 4u·(√2 + u). Two of them; 2048 slots of √2·M."""
+    unit = 2.0**-53
+    eta = unit + 4 * unit * (math.sqrt(2) + unit)
+    transforms = 2 * math.log2(DEGREE) * eta
+    assert math.log2(transforms * math.sqrt(DEGREE / 2) * math.sqrt(2)) == pytest.approx(-39.7, abs=0.05)
+    assert 2.0**slots.MOST_BITS * 2**-39.7 < 2**-slots.GRID_BITS
