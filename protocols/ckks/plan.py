@@ -126,6 +126,8 @@ class Plan:
         self, opened: Round, identity: Identity, *, policy: Policy, ledger: Ledger, entropy: Entropy, tallies: Tallies = Tally.zero
     ) -> Role:
         params = Params.of(opened)
+        if identity.member.role != "coordinator":  # which adds, and never loads SEAL
+            params.scheme.load()
         match identity.member.role:
             case "client":
                 return client.Client(params, opened.ctx, identity, ledger=ledger, entropy=entropy)

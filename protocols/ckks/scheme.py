@@ -52,6 +52,9 @@ class Scheme(Protocol):
     def seeds(self) -> int:
         """Bytes of the seeds that go to the key holder beside its message; 0 where the one in the message is all."""
 
+    def load(self) -> None:
+        """Raises ConfigError where encryption and decryption do not run on this machine."""
+
     def prepare(self) -> None:
         """Get ready to encrypt, while there is time."""
 
@@ -92,6 +95,9 @@ class Packed:
     @property
     def size(self) -> int:
         return self.packing.size
+
+    def load(self) -> None:
+        """NumPy is there."""
 
     def prepare(self) -> None:
         """NumPy is there."""

@@ -121,6 +121,9 @@ class Slots:
         """Degree, prime and scale: Δ is the largest power of two that leaves the sum its room."""
         return ckks.Numbers(self.set.degree, self.set.prime, _scale_bits(self.set, self.largest))
 
+    def load(self) -> None:
+        ckks.load()
+
     def prepare(self) -> None:
         if self._processes() > 1:
             ckks_workers.prepare(self._processes())

@@ -37,6 +37,8 @@ _PREFIX = 97
 """Bytes before the words of c0: parameters' hash, form, sizes, scale, and the header of the array."""
 _SCALE_AT = 57
 
+_OTHERWISE = "where it has no wheel for this platform, leave `slots` out: exact packing needs neither"
+
 Integers = NDArray[np.int32]
 Reals = NDArray[np.float64]
 Residues = NDArray[np.uint64]
@@ -112,11 +114,7 @@ class _Engine:
     """SEAL set up for one ring, and the shape of its files."""
 
     def __init__(self, degree: int, prime: int) -> None:
-        available()
-        import tenseal.sealapi
-        import zstandard
-
-        self.seal, self._zstd = tenseal.sealapi, zstandard
+        self.seal, self._zstd = load()
         self._degree, self._prime = degree, prime
         self.context = self._context()
         self.encoder, self.evaluator = self.seal.CKKSEncoder(self.context), self.seal.Evaluator(self.context)
@@ -173,8 +171,25 @@ def _engine(degree: int, prime: int) -> _Engine:
 def available() -> None:
     """Raises ConfigError where SEAL is not installed, with what to install. Does not load it."""
     for name in ("tenseal", "zstandard"):
-        if find_spec(name) is None:
-            raise ConfigError(
-                f"CKKS slots need {name}: run `pip install 'secagg[ckks]'`; where it has no wheel for this platform, leave `slots` out:"
-                " exact packing needs neither"
-            )
+        if not _found(name):
+            raise ConfigError(f"CKKS slots need {name}: run `pip install 'secagg[ckks]'`; {_OTHERWISE}")
+
+
+def load() -> tuple[Any, Any]:
+    """SEAL and the unpacker of its files. Raises ConfigError where they are not installed, or do not run here."""
+    available()
+    try:
+        import tenseal.sealapi
+        import zstandard
+    except (ImportError, OSError) as refused:  # a wheel for another system
+        raise ConfigError(
+            f"CKKS slots: what `pip install 'secagg[ckks]'` installed does not load here: {refused}; {_OTHERWISE}"
+        ) from refused
+    return tenseal.sealapi, zstandard
+
+
+def _found(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ImportError:  # of a hook that hides it
+        return False

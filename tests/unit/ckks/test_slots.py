@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from itertools import pairwise
 from math import pi
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -226,6 +228,27 @@ def test_without_seal_slots_say_what_to_install_and_packing_works(monkeypatch: p
     described = replace(_description(), parameters="n4096-q60")
     with pytest.raises(InvalidMessage, match="CK-P3"):
         ckks.Plan.from_description(described)
+
+
+@pytest.mark.slow
+def test_a_wheel_that_does_not_load_costs_the_party_its_place_and_says_why(tmp_path: Path) -> None:
+    """One for another system, for example: it is found, and fails when the party takes its seat, before it trains."""
+    (tmp_path / "tenseal").mkdir()
+    (tmp_path / "tenseal" / "__init__.py").write_text("raise ImportError('GLIBC_2.99 not found')")
+    script = """
+import numpy as np, secagg
+from protocols import ckks
+updates = [{"w": np.ones(5, np.float32)}] * 3
+assert secagg.simulate(ckks.Plan(clients=3), updates).weight == 3
+secagg.simulate(ckks.Plan(clients=3, slots="n4096-q56", max_weight=16), updates)
+"""
+    paths = os.pathsep.join((str(tmp_path), *sys.path))
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths}
+    )
+    assert done.returncode == 1
+    assert "does not load here: GLIBC_2.99 not found; where it has no wheel for this platform, leave `slots` out" in done.stderr
+    assert "SessionAborted" in done.stderr.splitlines()[-1]
 
 
 def _description():
