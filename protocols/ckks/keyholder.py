@@ -122,7 +122,8 @@ def open_sum(state: Keeping, message: Added, *, seat: Seat, ledger: Ledger, entr
         seed = state.seeds[client]
         # > Every root is that of the report whose seed the client sent here (CK-H4).
         if root_hash(ctx, client, seed.version, seed.seed, seed.digest) != root:
-            raise InvalidMessage("CK-H4", f"the report of {client} that was summed is not the one it told of", culprits=[client])
+            # Nobody is named: the client may have told two stories, or the coordinator another one than it heard.
+            raise InvalidMessage("CK-H4", f"the report of {client} that was summed is not the one it told of: it or the coordinator lies")
     roots = digest("ckks/batch", *(piece for client, root in message.entries for piece in (client.encode(), root)))
     described = seat.opened.description
     # > The release is on disk before anything is decrypted: one sum for a key, and from one input model one set.
