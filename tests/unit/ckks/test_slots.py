@@ -274,3 +274,17 @@ def test_the_coordinator_never_loads_seal() -> None:
 def test_a_larger_set_leaves_more_room() -> None:
     rooms = [Slots(one, Ring(32), 1, 10, 1)._most(one) for one in SETS.values()]
     assert all(small <= large for small, large in pairwise(rooms))
+
+
+@pytest.mark.parametrize(("name", "clients", "most"), [("n4096-q56", 100, 28.4), ("n4096-q56", 1000, 25.4), ("n4096-q60", 1000, 29.4)])
+def test_a_set_holds_sums_as_large_as_the_specification_says_and_no_larger(name: str, clients: int, most: float) -> None:
+    assert Slots(SETS[name], Ring(32), 1, clients, int(2**most)).blocks == 1
+    with pytest.raises(ConfigError, match=f"holds sums of {clients} clients below"):
+        Slots(SETS[name], Ring(32), 1, clients, int(2 ** (most + 0.05)))
+
+
+@pytest.mark.parametrize(("name", "clients"), [("n4096-q56", 10), ("n4096-q60", 100)])
+def test_a_set_holds_sums_up_to_what_doubles_allow(name: str, clients: int) -> None:
+    assert Slots(SETS[name], Ring(32), 1, clients, 2**31 - 1).blocks == 1
+    with pytest.raises(ConfigError, match="leave `slots` out, packing holds more"):
+        Slots(SETS[name], Ring(48), 1, clients, 2**31)
