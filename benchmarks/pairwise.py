@@ -302,7 +302,8 @@ def main() -> None:
     if options.part in (None, "complete"):
         lines += complete_lines(small)
     if options.part in (None, "growth"):
-        found, more = growth_lines(small, [int(size) for size in options.cohorts.split(",")])
+        with on_threads(1):
+            found, more = growth_lines(small, [int(size) for size in options.cohorts.split(",")])
         lines, facts = lines + found, facts | more
     show("pairwise", lines, facts=facts, as_json=options.json)
 

@@ -145,8 +145,7 @@ def share_keys(state: Advertised, message: Adverts, *, seat: Seat, entropy: Entr
     circle = session.graph.circle(seat.place)
     records = check_records(state, message, circle, session, seat=seat)
     indices = [place + 1 for place in circle]
-    keys = shamir.share(state.seeds.key, seat.params.threshold, indices, entropy)
-    selves = shamir.share(state.seeds.self_mask, seat.params.threshold, indices, entropy)
+    keys, selves = shamir.share_all((state.seeds.key, state.seeds.self_mask), seat.params.threshold, indices, entropy)
     peers, boxes = dict[int, Peer](), list[bytes]()
     channels = _channels(Agreeing(AgreementKey(state.channel)), records, session.sid, seat=seat)
     told = _told(state.seeds, records, session.sid, seat=seat)

@@ -6,7 +6,8 @@ Source: Shamir, How to share a secret (1979).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from operator import mul
@@ -38,13 +39,22 @@ def share(secret: Secret, threshold: int, indices: Iterable[int], entropy: Entro
     Raises:
         ConfigError: secret of another length; indices that repeat or lie outside 1 … 2^32 − 1; fewer indices than the threshold.
     """
+    (shares,) = share_all([secret], threshold, indices, entropy)
+    return shares
+
+
+def share_all(secrets: Sequence[Secret], threshold: int, indices: Iterable[int], entropy: Entropy) -> list[dict[int, Secret]]:
+    """`share` of each secret among the same indices, under polynomials of their own: together they take less time than one by one."""
     points = _checked_indices(indices)
-    if len(secret) != SECRET:
-        raise ConfigError(f"a secret of {len(secret)} bytes cannot be shared; it must have {SECRET}")
+    for secret in secrets:
+        if len(secret) != SECRET:
+            raise ConfigError(f"a secret of {len(secret)} bytes cannot be shared; it must have {SECRET}")
     if not 1 <= threshold <= len(points):
         raise ConfigError(f"threshold={threshold}: between 1 and the {len(points)} shares made")
-    highest_first = [*field.uniform(threshold - 1, entropy), int.from_bytes(secret.expose(), "big")]
-    return {index: Secret(field.encode(_evaluate(highest_first, index))) for index in points}
+    highest_first = [[*field.uniform(threshold - 1, entropy), int.from_bytes(secret.expose(), "big")] for secret in secrets]
+    rows = _Rows.of(highest_first, points[-1])
+    values = [(index, rows.at(index)) for index in points]
+    return [{index: Secret(field.encode(row[place])) for index, row in values} for place in range(len(secrets))]
 
 
 def combine(shares: Mapping[int, Secret], threshold: int | None = None) -> Secret:
@@ -76,14 +86,39 @@ def _checked_indices(indices: Iterable[int]) -> list[int]:
     return points
 
 
-def _evaluate(highest_first: list[int], at: int) -> int:
-    """Horner's rule; intermediate values are reduced only once they have grown long."""
-    value, limit = 0, 1 << _LAZY_BITS
-    for coefficient in highest_first:
-        value = value * at + coefficient
-        if value >= limit:
-            value %= P
-    return value % P
+@dataclass(frozen=True, slots=True, repr=False)
+class _Rows:
+    """Polynomials side by side in long integers, a lane of bits for each: what is done to one integer is done to all of them.
+
+    `runs` are the coefficients, highest first, cut where the lanes have to be reduced modulo p before they could run into each other.
+    """
+
+    runs: list[list[int]]
+    lane: int
+    count: int
+
+    @classmethod
+    def of(cls, highest_first: Sequence[Sequence[int]], largest: int) -> _Rows:
+        """For points up to `largest`: a step of Horner's rule makes a value longer by as many bits as the point has, and one."""
+        growth, start = largest.bit_length() + 1, P.bit_length()
+        steps = max((_LAZY_BITS - start) // growth, 1)
+        lane = start + steps * growth
+        packed = [sum(value << lane * place for place, value in enumerate(row)) for row in zip(*highest_first, strict=True)]
+        return cls([packed[at : at + steps] for at in range(0, len(packed), steps)], lane, len(highest_first))
+
+    def at(self, point: int) -> list[int]:
+        """Every polynomial's value at `point`, by Horner's rule."""
+        row = [0] * self.count
+        for run in self.runs:
+            value = sum(part << self.lane * place for place, part in enumerate(row))
+            for coefficients in run:
+                value = value * point + coefficients
+            row = self._parted(value)
+        return row
+
+    def _parted(self, value: int) -> list[int]:
+        mask = (1 << self.lane) - 1
+        return [(value >> self.lane * place & mask) % P for place in range(self.count)]
 
 
 @lru_cache(maxsize=64)

@@ -45,6 +45,32 @@ def test_t_minus_one_shares_fit_every_other_secret(secret, other, threshold):
     assert shamir.combine(completed) == other
 
 
+@given(st.lists(secrets, min_size=1, max_size=3), st.sets(st.integers(1, 2**32 - 1), min_size=1, max_size=90), st.data())
+@settings(deadline=None, max_examples=60)
+def test_secrets_that_are_shared_together_have_the_shares_that_each_has_alone(given_, indices, data):
+    threshold, seed = data.draw(st.integers(1, len(indices))), data.draw(st.integers(0, 99))
+    one_by_one, together = InsecureEntropy(seed), InsecureEntropy(seed)
+    alone = [shamir.share(secret, threshold, indices, one_by_one) for secret in given_]
+    assert shamir.share_all(given_, threshold, indices, together) == alone
+    coefficients = InsecureEntropy(seed)
+    for secret, shares in zip(given_, alone, strict=True):
+        highest_first = [*field.uniform(threshold - 1, coefficients), int.from_bytes(secret.expose(), "big")]
+        for index in itertools.islice(indices, 5):
+            value = sum(c * pow(index, power, P) for power, c in enumerate(reversed(highest_first))) % P
+            assert field.decode(shares[index].expose()) == value
+
+
+def test_long_values_of_one_polynomial_do_not_reach_into_the_next():
+    indices, given_ = range(2**32 - 90, 2**32), [Secret(bytes([byte]) * 32) for byte in (255, 1, 255)]
+    entropy = InsecureEntropy(3)
+    alone = [shamir.share(secret, 90, indices, entropy) for secret in given_]
+    assert shamir.share_all(given_, 90, indices, InsecureEntropy(3)) == alone
+
+
+def test_coefficients_do_not_print():
+    assert "runs" not in repr(shamir._Rows.of([[5, 7]], 9))
+
+
 def interpolate(points: list[tuple[int, int]], at: int) -> int:
     """Lagrange by the book, to compare with."""
     total = 0
