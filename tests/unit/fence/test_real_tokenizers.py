@@ -59,7 +59,7 @@ class Wish(LogitsProcessor):
 
 def generate(model, tokenizer, processors, **how):
     prompts = tokenizer(["The", "The code name of"], return_tensors="pt", padding=True, padding_side="left", return_token_type_ids=False)
-    if "assistant_model" in how:
+    if {"assistant_model", "prompt_lookup_num_tokens"} & set(how):
         prompts = tokenizer(["The"], return_tensors="pt", return_token_type_ids=False)
     torch.manual_seed(1)
     out = model.generate(**prompts, logits_processor=LogitsProcessorList(processors), max_new_tokens=48, **how)
@@ -71,6 +71,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "sampling": {"do_sample": True, "num_return_sequences": 2},
     "beams": {"do_sample": False, "num_beams": 3, "num_return_sequences": 2},
     "assisted": {"do_sample": False},
+    "prompt lookup": {"do_sample": False, "prompt_lookup_num_tokens": 3},
 }
 
 
