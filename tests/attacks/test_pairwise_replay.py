@@ -15,6 +15,7 @@ from protocols.pairwise.messages import Advert, Agreement, Confirm, Inbox, Maske
 from protocols.pairwise.records import bitmap
 from protocols.pairwise.server import Server
 from secagg.crypto.derive import frame
+from secagg.crypto.sign import BadSignature
 from secagg.endpoint import Endpoint
 from secagg.envelope import Packet, pack
 from secagg.errors import InvalidMessage, PeerError, UnexpectedMessage
@@ -194,3 +195,20 @@ def test_a_packet_of_another_round_attempt_or_party_is_refused(
                 started().receive(packet)
     with pytest.raises(UnexpectedMessage, match="reached"):
         old.endpoints[first].receive(advert)
+
+
+def test_a_signature_for_one_purpose_or_protocol_counts_for_no_other(parties: Consortium, weak: pytest.MonkeyPatch) -> None:
+    """A server that gets clients to sign a set of its choice must not hold a signature for keys, or for a set of another protocol."""
+    me, said = parties.clients[0], b"what is signed for and what it is shown as may be the same bytes"
+
+    def shown_as(purpose: str, signed_as: str) -> None:
+        me.member.signing.verify(me.signing.sign(signed_as, said), purpose, said)
+
+    pairs = (("pairwise/advert", "agreement"), ("pairwise/advert", "additive/advert"), ("envelope", "pairwise/advert"))
+    weak.setattr("secagg.crypto.sign.frame", lambda purpose, *parts: b"".join(parts))
+    for purpose, signed_as in pairs:
+        shown_as(purpose, signed_as)  # without the purpose in what is signed, one signature serves for all
+    weak.undo()
+    for purpose, signed_as in pairs:
+        with pytest.raises(BadSignature):
+            shown_as(purpose, signed_as)

@@ -13,7 +13,7 @@ PAGE = (ROOT / "docs/threat-model.md").read_text(encoding="utf-8")
 SHORT = {
     "attacks": "tests/attacks/test_additive_attacks.py",
     "checks": "tests/unit/additive/test_checks.py",
-    **{name: f"tests/attacks/test_pairwise_{name}.py" for name in ("views", "replay", "wire", "told", "vouchers")},
+    **{name: f"tests/attacks/test_pairwise_{name}.py" for name in ("views", "replay", "wire", "told", "vouchers", "boxes")},
     "pairwise": "tests/attacks/test_pairwise_attacks.py",
     "threshold": "tests/attacks/test_threshold_attacks.py",
     "ckks": "tests/attacks/test_ckks_attacks.py",
