@@ -123,8 +123,8 @@ class Relay:
         """Take what came back for the bags of `begin`, and carry on until the sum is open. The receipts travel with the next round.
 
         Raises:
-            SessionAborted: too few were left to finish safely: who left and why.
-            InvalidMessage: TR-C7, the sum that came out is not one of as many updates as were agreed on.
+            SessionAborted: too few were left to finish safely: who left and why; or what came out is not the sum of as many updates as were
+                agreed on (TR-C7).
         """
         task, coordinator = self._task, self._coordinator
         if task is None or coordinator.opened is None or not self._begun:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from secagg.envelope import Packet, pack
-from secagg.errors import InvalidMessage, PeerError, SessionAborted
+from secagg.errors import PeerError, SessionAborted
 from secagg.pki import TlsFiles
 from secagg.receipt import Receipt, result_digest
 from secagg.round import Round, RoundDescription
@@ -97,8 +97,8 @@ class Server:
             wait: seconds to wait beforehand until at least F organisations and every server are there.
 
         Raises:
-            SessionAborted: no attempt opened a sum; says who answered and how many were needed.
-            InvalidMessage: TR-C7, the sum that came out is not one of as many updates as were agreed on.
+            SessionAborted: no attempt opened a sum, or what came out is not the sum of as many updates as were agreed on (TR-C7); says who
+                answered and how many were needed.
         """
         return driver.call(self._aggregate(deadline, wait))
 
@@ -265,9 +265,14 @@ class Server:
             self._save()
             hub.forget_packets()
             return coordinator.failure
-        opened, receipt = await self._open()
+        try:
+            opened, receipt = await self._open()
+        except SessionAborted as refused:
+            self._save()
+            return refused
+        finally:
+            hub.forget_packets()
         ended = driver.clock()
-        hub.forget_packets()
         number, attempt = description.round, description.attempt
         included = receipt.included
         return Result(
@@ -303,8 +308,8 @@ class Server:
 
         try:
             return await self._runner.call(publish)
-        except InvalidMessage as refused:
-            failure = SessionAborted(str(refused))
+        except SessionAborted as refused:
+            failure = refused
             await self._runner.call(lambda _: (None, coordinator.stop(failure)))
             raise
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from secagg.encode.layout import Layout
 from secagg.encode.quantise import Quantiser
-from secagg.errors import ConfigError, InvalidMessage
+from secagg.errors import ConfigError, SessionAborted
 from secagg.identity import Identity
 from secagg.payload import Blob
 from secagg.roles import Plan, Sum
@@ -103,12 +103,12 @@ class Task:
         self.round, self.attempt = self.round + 1, 0
 
     def decode(self, total: Sum, opened: Round) -> Opened:
-        """The mean of a sum. Raises InvalidMessage if the sum is not one of as many updates as were agreed on."""
+        """The mean of a sum. Raises SessionAborted if it is not one that as many updates as were agreed on add up to."""
+        # > The sum counts as many updates as the set has parties, and no coordinate is beyond what updates of its weight add up to (TR-C7).
         try:
             decoded = Quantiser(opened.description.encoding, self.layout, opened.ctx.rd).decode(total.vector)
+            if decoded.count != len(total.included):
+                raise ConfigError(f"the sum counts {decoded.count} updates, the set has {len(total.included)}: it is not released")
         except ConfigError as refused:
-            raise InvalidMessage("TR-C7", str(refused)) from refused
-        # > The sum counts as many updates as the set has parties, and no coordinate is beyond what updates of its weight add up to (TR-C7).
-        if decoded.count != len(total.included):
-            raise InvalidMessage("TR-C7", f"the sum counts {decoded.count} updates, the set has {len(total.included)}: it is not released")
+            raise SessionAborted(f"TR-C7: {refused}", answered=total.included, needed=len(total.included)) from refused
         return Opened(decoded.mean, decoded.weight)

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from protocols import ckks
+from secagg.endpoint import Endpoint
 from secagg.errors import SessionAborted
 from secagg.identity import Identity
+from secagg.roles import whole
 from secagg.runtime import attend, serve
 from secagg.runtime.server import Server
 from tests.network.conftest import CLIENTS, PLANS, VALUES, Clients, mean_of, model
@@ -83,6 +85,30 @@ def test_a_client_that_is_late_is_left_out_exactly(held: Path, tmp_path: Path) -
         assert again.included == CLIENTS
         np.testing.assert_allclose(again.mean["w"], mean_of(0, 1, 2, 3), atol=1e-3)
     clients.wait()
+
+
+@pytest.mark.check("TR-C7")
+def test_a_sum_that_cannot_be_costs_the_attempt_and_not_the_task(held: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine, told = Endpoint.contribute, list[int]()
+
+    def contribute(self: Endpoint, vector: Any, *, version: int) -> Any:
+        words = whole(vector).copy()
+        if self._me.party == "c3" and not told:
+            told.append(1)
+            words[0] = 1 << 29
+        return genuine(self, words, version=version)
+
+    monkeypatch.setattr(Endpoint, "contribute", contribute)
+    clients = Clients(held, tmp_path)
+    with hub(held, tmp_path) as server:
+        clients.start(server.address, *CLIENTS)
+        server.wait_for(4, 20)
+        result = server.aggregate(20)
+        assert (result.included, result.round, result.attempt) == (CLIENTS, 1, 2)
+        np.testing.assert_allclose(result.mean["w"], mean_of(0, 1, 2, 3), atol=1e-3)
+        server.publish(result.mean)
+    clients.wait()
+    assert told
 
 
 def test_fewer_than_the_floor_open_nothing(held: Path, tmp_path: Path) -> None:

@@ -413,10 +413,10 @@ def test_a_sum_of_another_number_of_updates_than_agreed_is_not_released():
     world.settle()
     total = world.coordinator.total
     short = Sum(total.vector, total.included[1:], total.roots, total.agreement)
-    with pytest.raises(InvalidMessage, match="TR-C7"):
+    with pytest.raises(SessionAborted, match="TR-C7"):
         world.task.decode(short, world.coordinator.opened)
     masked = Sum(total.vector + total.vector.dtype.type(1 << 15), total.included, total.roots, total.agreement)
-    with pytest.raises(InvalidMessage, match="TR-C7"):
+    with pytest.raises(SessionAborted, match="TR-C7"):
         world.task.decode(masked, world.coordinator.opened)
 
 
