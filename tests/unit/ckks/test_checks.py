@@ -9,6 +9,7 @@ import pytest
 
 from protocols import ckks
 from protocols.ckks import client, keyholder, server
+from protocols.ckks.cipher import secret_key
 from protocols.ckks.messages import Added, Encrypted, Key, Opened, Seed
 from protocols.ckks.params import Params, payload_digest
 from secagg.crypto.stream import commitment
@@ -162,6 +163,22 @@ def test_a_key_for_somebody_else_or_of_another_length_ends_the_clients_round(sta
     short = me.member.sealing.seal(Secret(b"short"), purpose=client.KEY, context=client.key_context(opened.ctx, HOLDER, ONE))
     other.start()
     refuses(other, HOLDER, Key(short), "CK-K1")
+
+
+def test_every_round_attempt_and_roster_has_a_key_of_its_own_even_if_the_key_holders_randomness_repeats(parties: Consortium) -> None:
+    """Nothing has to be rotated after so many rounds, or when somebody leaves: no key is used twice."""
+    smaller, me = consortium(3, keyholders=1, now=NOW, entropy=InsecureEntropy("checks"), kem=0x20), parties.identity(ONE)
+    first, *others = (
+        opened_by(parties, me),
+        opened_by(parties, me, round=2),
+        opened_by(parties, me, attempt=2),
+        opened_by(smaller, smaller.identity(ONE)),
+    )
+    seed = Secret(b"the same in every round, 32 byte")
+    genuine = secret_key(seed, first.ctx)[0]
+    for other in others:
+        assert not np.array_equal(genuine, secret_key(seed, other.ctx)[0])
+        assert client.key_context(first.ctx, HOLDER, ONE) != client.key_context(other.ctx, HOLDER, ONE), "and a sealed one opens in none"
 
 
 def test_only_the_key_holder_can_end_a_clients_round(stage: Stage) -> None:
