@@ -12,7 +12,7 @@ from protocols import pairwise
 from protocols.pairwise import keys, opening
 from protocols.pairwise.mask import tells
 from protocols.pairwise.messages import Masked, Reveal
-from secagg.errors import InvalidMessage
+from secagg.errors import SessionAborted
 from secagg.roles import Outgoing, Sum, Vector
 from secagg.simulate import simulate
 from secagg.testing.consortium import Consortium
@@ -106,7 +106,7 @@ def test_a_wrong_key_is_never_released_where_its_victims_cannot_say_so(weak: pyt
     lying(weak, PartyId("client-0"))
     updates = [{"a": np.full(VALUES, 0.1 * place, np.float32)} for place in range(8)]
     victim = next(place for place in range(1, 8) if tells(LIAR, place))
-    with pytest.raises(InvalidMessage, match="TR-C7"):
+    with pytest.raises(SessionAborted, match="TR-C7"):
         simulate(pairwise.Plan(clients=8, max_weight=1, clip=4.0), updates, drop={LIAR: "pairwise/Masked", victim: "pairwise/Reveal"})
 
 
