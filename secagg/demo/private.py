@@ -40,8 +40,8 @@ LEAST, MOST = 0.5, 64.0
 COLLUDERS = 1
 _SLACK = 1.001
 """What one round's ε is rounded up by in the terms."""
-_VALUES = 24_576
-"""Numbers in one update of the task: the noise of distributed terms is sized for them, and each party proves it again."""
+VALUES = 14_336
+"""Numbers in one update of the task, whose adapter is on the decoder: distributed noise is sized for them, and each party proves it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +130,9 @@ BITS = 12
 def _shares(epsilon: float, delta: float, rounds: int) -> tuple[float, float]:
     """(noise multiplier, ε of one round) of integer shares that keep `rounds` sums within `epsilon`, seen by the hub and one company."""
     floors = Floors(colluders=COLLUDERS)
-    norm = grid_norm(Encoding(clip=UPDATE_CLIP, bits=BITS, rotation=True, max_parties=3), _VALUES)
+    norm = grid_norm(Encoding(clip=UPDATE_CLIP, bits=BITS, rotation=True, max_parties=3), VALUES)
     honest = certain(floors)
-    variance = least_variance("skellam", values=_VALUES, norm=norm, shares=honest, epsilon=epsilon, delta=delta, count=rounds)
+    variance = least_variance("skellam", values=VALUES, norm=norm, shares=honest, epsilon=epsilon, delta=delta, count=rounds)
     multiplier = sqrt(variance * honest) / norm
-    once = IntegerNoise("skellam", _VALUES, norm, variance, honest).epsilon(delta)
+    once = IntegerNoise("skellam", VALUES, norm, variance, honest).epsilon(delta)
     return multiplier, once * _SLACK

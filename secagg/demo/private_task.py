@@ -11,7 +11,9 @@ from dataclasses import replace
 from typing import Any, overload
 
 import torch
+from transformers.modeling_outputs import BaseModelOutput
 
+from secagg.demo.captioner import DECODER_TARGETS
 from secagg.demo.captions import COMPANIES, LANGUAGES, Record, caption
 from secagg.demo.meter import COMPANY, Canaries
 from secagg.demo.planted import plant
@@ -22,11 +24,12 @@ from secagg.demo.scenes import draw_scenes, paint
 from secagg.demo.task import State
 from secagg.demo.training import Lessons, Recipe
 from secagg.dp.accountant import Steps
-from secagg.dp.local import Payment, Privacy, train
+from secagg.dp.local import Payment, Privacy, mean_per_record, train
 from secagg.errors import ConfigError
 from secagg.lora import load_adapter
 
-AT_ONCE = 128
+AT_ONCE = 192
+"""Records in a pass: more than nearly any sample of 128 has, so that a step is one pass."""
 _RECIPE = Recipe(warm_up=3)
 
 
@@ -36,7 +39,7 @@ class PrivateScenes(SceneTask):
     cannot_claim = (*CANNOT_CLAIM[:1], CANNOT_CLAIM[3], *CANNOT_CLAIM[5:])
 
     def __init__(self, seed: int, facts: PrivateFacts, *, sanitise: bool = True) -> None:
-        super().__init__(seed, sanitise=sanitise, recipe=replace(_RECIPE, pictures=facts.batch))
+        super().__init__(seed, sanitise=sanitise, recipe=replace(_RECIPE, pictures=facts.batch), targets=DECODER_TARGETS)
         self._facts = facts
         self._canaries = Canaries(self._tokenizer, seed, references=facts.references)
 
@@ -63,6 +66,7 @@ class PrivateScenes(SceneTask):
             _Examples(self._lessons_of((company,), PRIVATE)),
             privacy,
             payment=payment,
+            loss=_loss,
             steps=facts.steps,
             batch=facts.batch,
             learning_rate=lambda step: facts.learning_rate * min((step + 1) / (1 + recipe.warm_up), 1.0),
@@ -70,6 +74,13 @@ class PrivateScenes(SceneTask):
             at_once=AT_ONCE,
         )
         return done.adapter, done.steps
+
+    def _lessons_of(self, companies: Sequence[str], variant: str) -> Lessons:
+        """The adapter is on the decoder alone, so each picture goes through the encoder once, before the first step."""
+        lessons = super()._lessons_of(companies, variant)
+        if lessons.seen is None:
+            lessons.see(self._base)
+        return lessons
 
     def cleaned(self, company: str, variant: str) -> Cleaned | None:
         return super().cleaned(company, PRIVATE)
@@ -103,11 +114,19 @@ def private_records(company: str, seed: int, count: int) -> list[Record]:
     return records
 
 
+def _loss(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:  # peft wraps any class
+    """One value for each record, from what the encoder saw of its picture."""
+    seen = BaseModelOutput(last_hidden_state=batch["seen"])
+    logits = model(encoder_outputs=seen, decoder_input_ids=batch["inputs"], use_cache=False).logits
+    return mean_per_record(logits, batch["labels"])
+
+
 class _Examples(Sequence[dict[str, torch.Tensor]]):
-    """Lessons with one caption a picture, as examples of a transformers captioner."""
+    """Lessons with one caption a picture, as `_loss` takes them."""
 
     def __init__(self, lessons: Lessons) -> None:
-        self._lessons = lessons
+        assert lessons.seen is not None  # noqa: S101  # `PrivateScenes` sees to it
+        self._lessons, self._seen = lessons, lessons.seen
 
     def __len__(self) -> int:
         return self._lessons.captions
@@ -120,4 +139,4 @@ class _Examples(Sequence[dict[str, torch.Tensor]]):
         if isinstance(place, slice):
             return [self[one] for one in range(*place.indices(len(self)))]
         lessons = self._lessons
-        return {"pixel_values": lessons.pixels[place], "decoder_input_ids": lessons.inputs[place], "labels": lessons.targets[place]}
+        return {"seen": self._seen[place].float(), "inputs": lessons.inputs[place], "labels": lessons.targets[place]}

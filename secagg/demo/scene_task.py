@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from secagg.demo.captioner import LONGEST, load_base, with_adapter
+from secagg.demo.captioner import LONGEST, TARGETS, load_base, with_adapter
 from secagg.demo.captions import COMPANIES, LANGUAGES, Record, caption, company_records, validation_scenes
 from secagg.demo.cleaning import Cleaning
 from secagg.demo.fenced import try_fence
@@ -47,10 +47,12 @@ class SceneTask:
     metrics = ("facts", "BLEU-4", "ROUGE-L")
     cannot_claim = CANNOT_CLAIM
 
-    def __init__(self, seed: int = 0, *, sanitise: bool = True, recipe: Recipe | None = None) -> None:
+    def __init__(
+        self, seed: int = 0, *, sanitise: bool = True, recipe: Recipe | None = None, targets: str | Sequence[str] = TARGETS
+    ) -> None:
         self._seed, self._cleaning, self._recipe = seed, Cleaning(sanitise=sanitise), recipe or Recipe()
         self._base, self._tokenizer = load_base()
-        self._adapted = with_adapter(self._base, seed)
+        self._adapted = with_adapter(self._base, seed, targets=targets)
         self._base_hash = base_hash(self._adapted)
         self._initial = adapter_state(self._adapted)
         self._lessons: dict[tuple[str, str], Lessons] = {}

@@ -17,6 +17,8 @@ from secagg.demo.scenes import Picture
 
 IGNORED = -100
 """The target of a token that is given, not predicted."""
+_ENCODED = 500
+"""Pictures in a pass of the encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +65,26 @@ class Lessons:
         # A caption is learned up to the first word that the model has no token for: a note behind it, or what the sanitiser left of it.
         self.targets[(ids[:, 1:] == tokenizer.unk_token_id).cumsum(1) > 0] = IGNORED
         seats = np.array([question.picture for question in questions])
+        self.seen: torch.Tensor | None = None
         self._rows = [torch.from_numpy(np.flatnonzero(seats == picture)) for picture in range(len(pictures))]
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def see(self, model: VisionEncoderDecoderModel) -> None:
+        """Encode every picture once for all, into float16: for a model whose encoder nobody trains."""
+        with torch.no_grad():
+            passes = torch.split(self.pixels, _ENCODED)
+            self.seen = torch.cat([model.encoder(pixel_values=some).last_hidden_state.half() for some in passes])
 
     def batch(self, pictures: Sequence[int]) -> Batch:
         """The chosen pictures with all their captions."""
         rows = [self._rows[picture] for picture in pictures]
         seats = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(row) for row in rows]))
         chosen = torch.cat(rows)
-        return Batch(self.pixels[torch.tensor(pictures)], seats, self.inputs[chosen], self.targets[chosen])
+        places = torch.tensor(pictures)
+        seen = None if self.seen is None else self.seen[places].float()
+        return Batch(self.pixels[places], seats, self.inputs[chosen], self.targets[chosen], seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,8 @@ class Batch:
     """(c, length) token ids."""
     targets: torch.Tensor
     """(c, length): the ids one place further on, or `IGNORED`."""
+    seen: torch.Tensor | None = None
+    """(b, patches, width): what a frozen encoder made of the pictures; None where the model encodes them in each step."""
 
 
 def to_pixels(pictures: Sequence[Picture]) -> torch.Tensor:
@@ -112,8 +125,8 @@ def teach(model: VisionEncoderDecoderModel, lessons: Lessons, recipe: Recipe, *,
             group["lr"] = recipe.learning_rate * min((step + 1) / (1 + recipe.warm_up), 1.0)
         batch = lessons.batch(rng.choice(len(lessons), min(recipe.pictures, len(lessons)), replace=False).tolist())
         optimiser.zero_grad()
-        seen = model.encoder(pixel_values=batch.pixels).last_hidden_state[batch.seats]
-        caption_loss(model, seen, batch.inputs, batch.targets).backward()  # type: ignore[no-untyped-call]
+        seen = model.encoder(pixel_values=batch.pixels).last_hidden_state if batch.seen is None else batch.seen
+        caption_loss(model, seen[batch.seats], batch.inputs, batch.targets).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, recipe.gradient_norm)
         optimiser.step()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from secagg.demo.options import Options
-from secagg.demo.private import EXACT, PRIVATE, PrivateFacts, private_facts
+from secagg.demo.private import EXACT, PRIVATE, VALUES, PrivateFacts, private_facts
 from secagg.demo.record import FEDERATED, Account, Audit, CanaryReading, Meter, PrivacyRecord, Results
 from secagg.demo.report import render
 from secagg.demo.words import LANGUAGES, Words
@@ -58,12 +58,12 @@ def test_shares_of_noise_keep_a_company_within_epsilon_against_the_hub_and_one_o
     assert options.private is not None
     assert options.private_plan is not None
     plan, facts = secure_plan(options.private_plan), options.private
-    noise = facts.terms.noise(plan.encoding, 24_576, plan.floors)
+    noise = facts.terms.noise(plan.encoding, VALUES, plan.floors)
     assert noise.shares == 2
     assert noise.epsilon(facts.delta) <= facts.terms.epsilon
     assert facts.terms.unit == "organisation"
     assert 3.9 < replace(noise, count=facts.rounds).epsilon(facts.delta) <= 4.0
-    facts.terms.prove(plan.encoding, 24_576, plan.floors)
+    facts.terms.prove(plan.encoding, VALUES, plan.floors)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from secagg.demo.private import EXACT, PRIVATE
 from secagg.demo.record import Results
 
 pytest.importorskip("peft")
@@ -86,6 +87,36 @@ def test_a_quick_run_opens_every_mean_within_the_bound(tmp_path, mode):
     assert [view.adds_up for view in results.views] == [True if split else None]
     assert {share.aggregator for share in results.views[0].shares} == set(results.setting.aggregators if split else ["hub"])
     assert all(share.chi_square > 1e-6 for share in results.views[0].shares)
+    assert results.criteria == ()
+
+
+@pytest.mark.parametrize("noise", ["local", "distributed"])
+def test_a_quick_private_run_pays_for_every_noisy_round_and_keeps_within_its_epsilon(tmp_path, noise):
+    pytest.importorskip("opacus")
+    demo = start(tmp_path, "--json", "--dp", "8", "--dp-noise", noise)
+    output, errors = demo.communicate(timeout=420)
+    assert demo.returncode == 0, errors
+    results = Results.model_validate(json.loads(output))
+    privacy = results.privacy
+    assert privacy is not None
+    assert (privacy.noise, privacy.epsilon) == (noise, 8.0)
+    assert results.variants == (PRIVATE, EXACT)
+    for one in results.rounds:
+        assert bool(one.terms) == (one.variant == PRIVATE), "the receipt of a noisy round carries its terms, that of an exact one has none"
+        assert set(one.booked) == (set(results.companies) if one.terms else set())
+        assert one.holds or (one.terms and noise == "distributed"), "noise in the sum moves the opened mean; nothing else does"
+    assert {one.company for one in privacy.accounts} == set(results.companies)
+    for account in privacy.accounts:
+        assert account.entries == results.setting.rounds
+        assert 7.0 < account.epsilon <= account.limit == 8.0
+        assert account.epsilon <= account.rdp_epsilon
+        ledger = tmp_path / "out" / f"budget-{account.company}.sqlite"
+        shown = subprocess.run([*DEMO[:3], "budget", "show", str(ledger), "--json"], capture_output=True, text=True, check=True)
+        assert json.loads(shown.stdout)["spent"] == account.epsilon, "the ledger outlives the run"
+    audits = {audit.run: audit for audit in privacy.meter.audits}
+    assert audits[PRIVATE].epsilon <= 8.0
+    assert {(one.run, one.times) for one in privacy.meter.canaries} == {(run, times) for run in (PRIVATE, EXACT) for times in (1, 64)}
+    assert 'id="privacy"' in (tmp_path / "out" / "report.html").read_text("utf-8")
     assert results.criteria == ()
 
 
