@@ -111,7 +111,7 @@ def test_a_wrong_key_is_never_released_where_its_victims_cannot_say_so(weak: pyt
 
 
 def revealing(parties: Consortium, plan: pairwise.Plan, last: int) -> tuple[Stage, list[list[Outgoing]]]:
-    """All of eight but the liar have signed their set; what they reveal, that of client `last` after the others."""
+    """All of ten but the liar have signed their set; what they reveal, that of client `last` after the others."""
     stage = Stage.of(parties, plan)
     asked = [stage.tell(item) for item in stage.until_survivors(silent=(LIAR,))][-1]
     given = {stage.place(item): list(stage.clients[stage.place(item)].receive(stage.params.server, item.message)) for item in asked}
@@ -128,25 +128,25 @@ def opened_after(stage: Stage, reveals: list[list[Outgoing]], places: list[int])
 
 
 def test_the_server_waits_for_a_victim_while_the_count_is_wrong_and_no_longer(weak: pytest.MonkeyPatch) -> None:
-    eight, plan = crowd(8), pairwise.Plan(clients=8, ring_bits=32)
+    ten, plan = crowd(10), pairwise.Plan(clients=10, ring_bits=32)
     weak.setattr("tests.unit.pairwise.stage.vectors_of", counting)
-    victim = next(place for place in range(1, 8) if tells(LIAR, place))
-    order = [*(place for place in range(1, 8) if place != victim), victim]
-    stage, reveals = revealing(eight, plan, victim)
-    assert stage.params.threshold == 6
-    assert opened_after(stage, reveals, order) == 6, "with an honest drop-out the sum opens with the threshold"
-    lying(weak, eight.clients[LIAR].party)
-    stage, reveals = revealing(eight, plan, victim)
-    assert opened_after(stage, reveals, order) == 7, "with a liar, once its last victim has said what it was told"
+    victim = next(place for place in range(1, 10) if tells(LIAR, place))
+    order = [*(place for place in range(1, 10) if place != victim), victim]
+    stage, reveals = revealing(ten, plan, victim)
+    assert stage.params.threshold == 7
+    assert opened_after(stage, reveals, order) == 7, "with an honest drop-out the sum opens with the threshold"
+    lying(weak, ten.clients[LIAR].party)
+    stage, reveals = revealing(ten, plan, victim)
+    assert opened_after(stage, reveals, order) == 9, "with a liar, once its last victim has said what it was told"
     assert stage.server.result is not None
-    assert np.array_equal(stage.server.result.vector, the_sum(eight, stage.server.result.included))
-    assert stage.server.blamed == (eight.clients[LIAR].party,)
-    stage, reveals = revealing(eight, plan, victim)
+    assert np.array_equal(stage.server.result.vector, the_sum(ten, stage.server.result.included))
+    assert stage.server.blamed == (ten.clients[LIAR].party,)
+    stage, reveals = revealing(ten, plan, victim)
     for place, said in zip(order[:-1], reveals[:-1], strict=True):
         stage.give(place, said)
     stage.server.expire()
     assert stage.server.result is not None, "the time of the phase ends the wait"
-    assert int(stage.server.result.vector[VALUES]) != 7
+    assert int(stage.server.result.vector[VALUES]) != 9
 
 
 def test_a_survivor_that_claims_to_have_been_told_another_key_accuses_nobody_for_good(
