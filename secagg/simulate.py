@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,7 @@ def simulate(
 
     def bring(party: PartyId) -> tuple[NDArray[np.float32], int]:
         index = places[party]
-        return _flatten(shape, updates[index], index), given[index]
+        return _flatten(shape, updates[index], index), _weighed(plan, given[index], index)
 
     network = MemoryNetwork(now=world.now, fault=fault, observer=observer)
     pays = {one.party: purse for one, purse in zip(parties.clients, budgets, strict=False)}
@@ -233,6 +234,19 @@ def _flatten(layout: Layout, update: Mapping[str, Any], index: int) -> NDArray[n
         return layout.flatten(update)
     except ConfigError as refused:
         raise ConfigError(f"update {index}: {refused}") from refused
+
+
+def _weighed(plan: Plan, weight: SupportsIndex, index: int) -> int:
+    # Over the network a client keeps such a reason to itself, as it names the weight; here one caller has them all.
+    most = plan.encoding.max_weight // (plan.staleness_factor(0) or 1)
+    try:
+        number = 0 if isinstance(weight, bool) else operator.index(weight)
+    except TypeError:  # a float, say
+        number = 0
+    if not 1 <= number <= most:
+        expected = f"an integer from 1 to max_weight={most} expected: raise max_weight, or count examples in larger units"
+        raise ConfigError(f"update {index}: weight {weight!r}; {expected}")
+    return number
 
 
 def _silences(parties: Consortium, drop: Mapping[int, str] | Sequence[int]) -> dict[PartyId, str]:

@@ -23,7 +23,7 @@ from secagg.crypto.derive import derive
 from secagg.crypto.expand import Stream
 from secagg.errors import ConfigError
 from secagg.math.ntt import Ntt, Residues
-from secagg.math.ring import Ring
+from secagg.math.ring import WIDTHS, Ring
 from secagg.payload import Blob, Payload
 from secagg.roles import Vector
 from secagg.round import RoundDescription
@@ -66,9 +66,12 @@ class Packing:
 
     def __post_init__(self) -> None:
         if not self._fits(1):
+            most = most_parties(self.ring.bits, self.noise)
+            fitting = max((width for width in WIDTHS if self.parties <= most_parties(width, self.noise)), default=None)
+            narrower = f", bits or max_weight until clients · max_weight · 2^bits, and noise, fit {fitting}-bit words" if fitting else ""
             raise ConfigError(
-                f"ckks: {self.ring.bits}-bit words leave no room for the noise of {self.parties} clients in a 60-bit modulus:"
-                " lower bits, max_weight or clients until the ring is at most 48 bits and the noise fits"
+                f"ckks: {self.ring.bits}-bit words leave no room for the noise of {self.parties} clients in a 60-bit modulus, only for that"
+                f" of {most}: lower clients{narrower}"
             )
 
     @classmethod
@@ -121,8 +124,13 @@ class Packing:
         return min(count * DEGREE, self.coefficients - start * DEGREE)
 
     def _fits(self, lanes: int) -> bool:
-        room = _PLAIN_BITS - lanes * self.ring.bits
-        return room >= 2 and self.parties * self.noise < 1 << (room - 1)
+        return self.parties <= most_parties(lanes * self.ring.bits, self.noise)
+
+
+def most_parties(bits: int, noise: int = NOISE) -> int:
+    """Of how many ciphertexts, each with errors up to `noise`, the sum decrypts exactly beside `bits` bits of words in a coefficient."""
+    room = _PLAIN_BITS - bits
+    return ((1 << (room - 1)) - 1) // noise if room >= 2 else 0
 
 
 def secret_key(seed: Secret, ctx: Context) -> Key:

@@ -29,6 +29,7 @@ from secagg.round import RoundDescription
 from secagg.threads import spread, threads
 from secagg.types import Context, Entropy, PartyId, Secret
 
+from .cipher import most_parties
 from .messages import Seed
 from .residues import CannotDecrypt
 from .scheme import Report, Total
@@ -90,7 +91,8 @@ class Slots:
         if self._fits(self.set):
             return
         other = next((one.name for one in SETS.values() if self._fits(one)), None)
-        advice = f"use slots={other!r}" if other else "leave `slots` out, packing holds more; or lower bits, max_weight or clients"
+        packing = "leave `slots` out, packing holds more; or " if self.parties <= most_parties(self.ring.bits) else ""
+        advice = f"use slots={other!r}" if other else f"{packing}lower bits, max_weight or clients"
         raise ConfigError(
             f"ckks: slots={self.set.name!r} holds sums of {self.parties} clients below 2^{log2(self._most(self.set)):.1f}, and these may"
             f" reach 2^{log2(self.largest):.1f}: {advice}"

@@ -499,3 +499,9 @@ def test_an_update_that_does_not_fit_names_the_client_and_the_tensor():
         simulate(PLANS["plaintext"], UPDATES, drop=[7])
     with pytest.raises(ConfigError, match="one weight for each"):
         simulate(PLANS["plaintext"], UPDATES, [1])
+
+
+@pytest.mark.parametrize("weight", [0, -1, 1.5, float("nan"), True, 10**12])
+def test_a_weight_that_does_not_fit_names_the_client_and_the_limit(weight):
+    with pytest.raises(ConfigError, match=r"update 1: weight .* from 1 to max_weight=\d+ expected"):
+        simulate(PLANS["plaintext"], UPDATES, [1, weight, 1, 1, 1])

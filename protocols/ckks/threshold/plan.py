@@ -84,7 +84,8 @@ class Plan:
         if not MIN_HOLDERS <= self.keyholders <= MAX_HOLDERS:
             raise ConfigError(f"keyholders={self.keyholders}: between {MIN_HOLDERS} and {MAX_HOLDERS}, each of another organisation")
         if not self.floors.floor <= self.clients <= MOST_CLIENTS:
-            raise ConfigError(f"clients={self.clients}: between the floor of {self.floors.floor} and {MOST_CLIENTS}")
+            reason = ", beyond which the imprints would no longer prove a part of the key"
+            raise ConfigError(f"clients={self.clients}: between the floor of {self.floors.floor} and {MOST_CLIENTS}{reason}")
         if self.quorum is not None and not self.floors.floor <= self.quorum <= self.clients:
             raise ConfigError(f"quorum={self.quorum}: between the floor of {self.floors.floor} and the {self.clients} clients")
         Packing(self.encoding.ring, 1, self.clients, DRAWS)  # proves the head-room now, before anything is sent

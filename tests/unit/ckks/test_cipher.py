@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from protocols import ckks
 from protocols.ckks import cipher
 from protocols.ckks.cipher import Packing
 from protocols.ckks.residues import CannotDecrypt, packed_residues, unpack_residues
@@ -62,6 +63,16 @@ def test_as_many_words_share_a_coefficient_as_the_noise_leaves_room_for(bits: in
 def test_what_the_noise_leaves_no_room_for_is_refused(bits: int, parties: int) -> None:
     with pytest.raises(ConfigError, match="no room for the noise"):
         Packing(Ring(bits), 10, parties)
+
+
+def test_what_a_refusal_names_is_what_fits() -> None:
+    with pytest.raises(ConfigError, match=r"only for that of 48: .* fit 32-bit words"):
+        ckks.Plan(clients=100)
+    assert ckks.Plan(clients=48, ring_bits=48).encoding.ring.bits == 48
+    most = 2**32 // (100 * 2**16)
+    assert ckks.Plan(clients=100, max_weight=most).encoding.ring.bits == 32
+    with pytest.raises(ConfigError, match="no room for the noise"):
+        ckks.Plan(clients=100, max_weight=most + 1)
 
 
 @pytest.mark.sizes

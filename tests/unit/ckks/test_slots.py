@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from math import pi
@@ -89,7 +90,7 @@ def test_what_a_set_cannot_hold_is_refused_with_one_that_can() -> None:
     with pytest.raises(ConfigError, match=r"use slots='n4096-q60'"):
         ckks.Plan(clients=100, slots="n4096-q56", bits=24, max_weight=2)
     with pytest.raises(ConfigError, match="leave `slots` out"):
-        ckks.Plan(clients=100, slots="n4096-q60", bits=24, max_weight=4096)
+        ckks.Plan(clients=48, slots="n4096-q60", bits=24, max_weight=4096)
     with pytest.raises(ConfigError, match="there are n4096-q56, n4096-q60"):
         ckks.Plan(clients=3, slots="n8192")
 
@@ -286,5 +287,14 @@ def test_a_set_holds_sums_as_large_as_the_specification_says_and_no_larger(name:
 @pytest.mark.parametrize(("name", "clients"), [("n4096-q56", 10), ("n4096-q60", 100)])
 def test_a_set_holds_sums_up_to_what_doubles_allow(name: str, clients: int) -> None:
     assert Slots(SETS[name], Ring(32), 1, clients, 2**31 - 1).blocks == 1
-    with pytest.raises(ConfigError, match="leave `slots` out, packing holds more"):
+    with pytest.raises(ConfigError, match="lower bits, max_weight or clients"):
         Slots(SETS[name], Ring(48), 1, clients, 2**31)
+
+
+@pytest.mark.parametrize(("clients", "better"), [(48, True), (49, False)])
+def test_packing_is_advised_only_where_it_holds_the_sum(clients: int, better: bool) -> None:
+    with pytest.raises(ConfigError) as refused:
+        ckks.Plan(clients=clients, slots="n4096-q60", bits=24)
+    assert ("leave `slots` out" in str(refused.value)) is better
+    with nullcontext() if better else pytest.raises(ConfigError, match="lower clients"):
+        ckks.Plan(clients=clients, bits=24)
