@@ -94,7 +94,8 @@ def mend(rebuilt: Rebuilt, wanted: Wanted, doubts: Doubts, params: Params, ctx: 
     """No more shares will come: look for the right ones among them. Gives the owners whose seed is not to be found."""
     lost = []
     for owner in sorted(wanted.owners - rebuilt.seeds.keys()):
-        found = repair(rebuilt.shares.get(owner, {}), params.threshold, partial(fits, owner=owner, wanted=wanted, params=params, ctx=ctx))
+        accept = partial(fits, owner=owner, wanted=wanted, params=params, ctx=ctx)
+        found = repair(rebuilt.shares.get(owner, {}), params.threshold, accept, liars=params.colluders)
         if found is None:
             lost.append(owner)
             continue

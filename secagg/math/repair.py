@@ -26,17 +26,24 @@ Poly = list[int]
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """The secret, and the indices whose shares do not lie on its polynomial."""
+    """The secret, and the indices whose shares do not lie on its polynomial; none where liars could have chosen the polynomial."""
 
     secret: Secret
     wrong: tuple[int, ...]
 
 
-def repair(shares: Mapping[int, Secret], threshold: int, accept: Callable[[Secret], bool]) -> Repaired | None:
-    """The secret that `accept` recognises, from at least `threshold` shares of which some may be wrong; None if none is found."""
+def repair(shares: Mapping[int, Secret], threshold: int, accept: Callable[[Secret], bool], *, liars: int = 1) -> Repaired | None:
+    """The secret that `accept` recognises, from at least `threshold` shares of which some may be wrong; None if none is found.
+
+    Two liars can add to their shares what is zero at the secret and at t − 2 right shares: the polynomial through them all has the right
+    secret and passes by everybody else. So up to `liars` liars prove nothing by the secret alone. A polynomial with t + liars − 1 points
+    has the secret and t − 1 right shares at least, and is the dealer's own if the dealer is honest.
+    """
     points = {index: value for index, share in shares.items() if (value := _value(share)) is not None}
     if len(points) < threshold:
         return None
+    proof = threshold + max(liars, 1) - 1
+    unproven: Repaired | None = None
     for chosen in (_decode(points, threshold), *_subsets(points, threshold)):
         if chosen is None:
             continue
@@ -44,8 +51,12 @@ def repair(shares: Mapping[int, Secret], threshold: int, accept: Callable[[Secre
         if secret is not None and accept(secret):
             line = _interpolate(chosen)
             wrong = [index for index in shares if index not in points or _at(line, index) != points[index]]
-            return Repaired(secret, tuple(sorted(wrong)))
-    return None
+            if len(shares) - len(wrong) >= proof:
+                return Repaired(secret, tuple(sorted(wrong)))
+            unproven = Repaired(secret, ())
+            if len(points) < proof:
+                break
+    return unproven
 
 
 def _value(share: Secret) -> int | None:

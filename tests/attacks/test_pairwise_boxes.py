@@ -1,17 +1,24 @@
-"""Boxes that are changed, and complaints about boxes that were good."""
+"""Boxes that are changed, complaints about boxes that were good, and shares that are wrong to have others blamed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from protocols.pairwise import keys
+from protocols import pairwise
+from protocols.pairwise import keys, opening, reveal
 from protocols.pairwise.blame import Doubts
-from protocols.pairwise.messages import Complaint, Masked, Shares
+from protocols.pairwise.messages import Complaint, Masked, Reveal, Shares
+from secagg.crypto.pairs import cut, join, open_box, seal_box
 from secagg.errors import SessionAborted
+from secagg.math import field, shamir
+from secagg.math.repair import repair
+from secagg.policy import Floors
 from secagg.roles import Sum
 from secagg.testing.consortium import Consortium
 from secagg.types import PartyId, Secret
@@ -75,3 +82,38 @@ def test_who_complains_of_an_honest_client_does_not_make_it_guilty(parties: Cons
     assert parties.clients[0].party in accused(), "if one voice were enough, a liar could have honest clients thrown out"
     weak.undo()
     assert not accused()
+
+
+def blamed_by_two_liars() -> set[int]:
+    """Of twelve, 0 and 1 add to each share what is zero at the secret and at seven holders of their choice: each secret stays right."""
+    parties = crowd(12)
+    plan = pairwise.Plan(clients=12, ring_bits=32, floors=Floors(n_min=4, colluders=2))
+    table, chosen = lay(parties, plan), (3, 4, 5, 6, 7, 8, 10)
+
+    def lie(place: int) -> Callable[[Reveal], Reveal]:
+        def bend(message: Reveal) -> Reveal:
+            before: Any = table.endpoints[parties.coordinator.party].role.state.before  # type: ignore[attr-defined]
+            key = reveal.reveal_key(before.uploads[place].key, before.session.sid)
+            context = reveal.reveal_context(table.opened.ctx, before.roots, parties.clients[place].party)
+            more = (place + 1) * prod(place + 1 - index for index in chosen)
+            shares = [field.decode(share.expose()) + more for share in cut(open_box(key, message.box, context=context), shamir.SHARE)]
+            return Reveal(seal_box(key, join(Secret(field.encode(share % field.P)) for share in shares), context=context))
+
+        return bend
+
+    for place in (0, 1):
+        changing(parties, table, Reveal, lie(place), by=[place])
+    outcome = table.play(vectors_of(parties))
+    assert isinstance(outcome, Sum)
+    return {place for place, me in enumerate(parties.clients) if me.party in outcome.blamed}
+
+
+def test_liars_who_keep_every_secret_have_nobody_blamed_but_themselves(weak: pytest.MonkeyPatch) -> None:
+    def by_the_secret(shares: Any, threshold: int, accept: Any, *, liars: int) -> Any:
+        assert liars == 2
+        return repair(shares, threshold, accept)
+
+    weak.setattr(opening, "repair", by_the_secret)
+    assert blamed_by_two_liars() > {2, 8, 10, 11}, "judged by secrets alone, two of twelve have honest clients thrown out"
+    weak.undo()
+    assert blamed_by_two_liars() == {0, 1}

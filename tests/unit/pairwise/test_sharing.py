@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,34 @@ def test_too_many_lies_give_no_secret_rather_than_a_wrong_one() -> None:
         secret, shares, _ = dealt(count, threshold, wrong)
         assert repair(shares, threshold, lambda candidate, secret=secret: candidate == secret) is None  # type: ignore[misc]
     assert repair({1: Secret(bytes(33))}, 2, lambda candidate: True) is None
+
+
+def bent(count: int, threshold: int) -> tuple[Secret, dict[int, Secret]]:
+    """Holders 1 and 2 add to their shares what is zero at the secret and at holders 3 to t: they need to know nothing of the others'."""
+    secret, shares, _ = dealt(count, threshold, 0)
+    for index in (1, 2):
+        bend = index * prod(index - other for other in range(3, threshold + 1))
+        shares[index] = Secret(field.encode((field.decode(shares[index].expose()) + bend) % field.P))
+    return secret, shares
+
+
+def test_liars_who_keep_the_secret_accuse_nobody_honest() -> None:
+    """Three honest shares of twelve do not lie on the liars' polynomial: more than the two who may lie, so the dealer would be guilty."""
+    secret, shares = bent(12, 9)
+    weak = repair(shares, 9, lambda candidate: candidate == secret)
+    assert weak is not None
+    assert weak.wrong == (10, 11, 12), "judged by the secret alone, three honest holders contradict an honest dealer"
+    found = repair(shares, 9, lambda candidate: candidate == secret, liars=2)
+    assert found is not None
+    assert (found.secret, found.wrong) == (secret, (1, 2))
+
+
+def test_where_too_few_shares_are_left_to_tell_the_secret_comes_back_and_nobody_is_accused() -> None:
+    secret, shares = bent(12, 9)
+    del shares[11], shares[12]
+    found = repair(shares, 9, lambda candidate: candidate == secret, liars=2)
+    assert found is not None
+    assert (found.secret, found.wrong) == (secret, ())
 
 
 def test_many_agreements_are_those_of_one() -> None:
