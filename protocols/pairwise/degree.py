@@ -4,11 +4,13 @@ Clients stand on a circle in an order that nobody chooses, and each is the neigh
 c collude and at most n − q drop out. With probability 1 − 2^-security over the order, whatever the server does afterwards,
 
 * no honest client's secret is within reach: 2t > (k + 1) + x, where x is the most colluders among any honest client's k neighbours;
-* the sum cannot be cut in two: every run of k/2 places keeps more survivors than the y colluders that can stand in it, so that the next
-  honest survivor is always a neighbour. Clients check this on the list of survivors itself.
+* the sum cannot be cut in two by drop-outs: every run of k/2 places keeps more survivors than the y colluders that can stand in it, so
+  that the next honest survivor is always a neighbour. Clients check this on the list of survivors itself;
+* nor by survivors that mask with one side and never sign: t > k/2 + 1 + g, where no two runs of k/2 places hold more than g colluders
+  each, so that beside every client whose self-mask is rebuilt an honest one has given shares on either side.
 
 With probability 1 − 2^-failure, q clients that stay are enough: every secret keeps t of its k other holders, and every run y + 1 survivors.
-All four are tails of the hypergeometric distribution, summed over the clients. They are counted in integers, so that every party on every
+All five are tails of the hypergeometric distribution, summed over the clients. They are counted in integers, so that every party on every
 machine finds the same numbers. The order comes from a hash of all adverts: this is the semi-malicious setting, in which the server (and
 those who collude with it) do not choose among many adverts to find an order that suits them.
 
@@ -17,14 +19,14 @@ Source: Bell, Bonawitz, Gascón, Lepoint and Raykova, Secure single-server aggre
     numbers(n, quorum = 0.9 n, colluders = c): degree k, threshold t, run y + 1 at 2^-40 and 2^-20
 
          n    c = 1          c = n / 20     c = n / 10     c = n / 5
-        65    16, 10, 2      20, 13, 4      26, 17, 7      40, 28, 14
-       100    24, 14, 2      30, 19, 6      42, 27, 11     62, 42, 21
-       200    32, 18, 2      46, 29, 11     66, 44, 19     96, 69, 32
-       500    38, 21, 2      70, 47, 18     88, 62, 26     128, 96, 42
-      1000    40, 22, 2      82, 55, 20     104, 73, 29    156, 117, 50
-      2000    44, 24, 2      88, 59, 22     118, 83, 32    178, 133, 56
-      5000    46, 25, 2      100, 67, 24    128, 90, 35    198, 148, 61
-     10000    48, 26, 2      102, 68, 24    134, 94, 36    208, 155, 64
+        65    16, 10, 2      20, 13, 4      26, 18, 7      40, 28, 14
+       100    24, 14, 2      30, 19, 6      42, 28, 11     62, 43, 21
+       200    32, 18, 2      46, 30, 11     66, 45, 19     96, 70, 32
+       500    38, 21, 2      76, 52, 18     102, 74, 27    148, 114, 46
+      1000    40, 22, 2      92, 63, 21     118, 85, 31    178, 136, 54
+      2000    44, 24, 2      102, 70, 23    130, 93, 34    200, 152, 60
+      5000    46, 25, 2      108, 74, 25    140, 100, 36   222, 168, 66
+     10000    48, 26, 2      114, 78, 26    150, 107, 38   234, 177, 69
 """
 
 from __future__ import annotations
@@ -87,7 +89,9 @@ def spot_checks(clients: int, quorum: int, colluders: int, *, security_bits: int
 
 def _try(degree: int, clients: int, quorum: int, colluders: int, *, security_bits: int, failure_bits: int) -> Numbers | None:
     most = _most_marked(quorum - 1, colluders, degree, quorum << (security_bits + 2))
-    threshold = (degree + 1 + most) // 2 + 1
+    # Of two runs at once, each with more than so many colluders, there are fewer than quorum² / 2 pairs.
+    pair = min(_most_marked(quorum, colluders, degree // 2, quorum << (security_bits // 2 + 2)), colluders // 2)
+    threshold = max((degree + 1 + most) // 2, degree // 2 + 1 + pair) + 1
     run = _most_marked(quorum, colluders, degree // 2, quorum << (security_bits + 2)) + 1
     spare, slack = degree - threshold, degree // 2 - run
     dropped = clients - quorum

@@ -39,13 +39,16 @@ def test_the_tail_is_that_of_the_hypergeometric_distribution(population: int, da
 @pytest.mark.parametrize("clients", [65, 100, 300, 1000, 10_000])
 @pytest.mark.parametrize("share", [0, 20, 10, 5])
 def test_the_numbers_are_safe_and_finish(clients: int, share: int) -> None:
-    """Each of the four laws of docs/spec/pairwise.md, counted anew."""
+    """Each of the five laws of docs/spec/pairwise.md, counted anew."""
     quorum, colluders = clients - clients // 10, max(1, clients // share if share else 1)
     found = numbers(clients, quorum, colluders)
     held, half, dropped = found.degree + 1, found.degree // 2, clients - quorum
     most = 2 * found.threshold - held - 1
     assert quorum * chance(quorum - 1, colluders, found.degree, most) <= Fraction(1, 1 << 42), "t of both kinds within reach"
     assert quorum * chance(quorum, colluders, half, found.run - 1) <= Fraction(1, 1 << 42), "a run of colluders"
+    quiet = found.threshold - half - 1
+    pairs = (quorum * chance(quorum, colluders, half, quiet - 1)) ** 2 / 2
+    assert 2 * quiet > colluders or pairs <= Fraction(1, 1 << 43), "two runs in which colluders alone complete t shares"
     assert clients * chance(clients - 1, dropped, found.degree, found.degree - found.threshold) <= Fraction(1, 1 << 21)
     assert clients * chance(clients, dropped, half, half - found.run) <= Fraction(1, 1 << 21)
     assert found.degree % 2 == 0
