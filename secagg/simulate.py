@@ -106,7 +106,7 @@ def simulate(
     network = MemoryNetwork(now=world.now, fault=fault, observer=observer)
     pays = {one.party: purse for one, purse in zip(parties.clients, budgets, strict=False)}
     steps = {one.party: tuple(taken) for one, taken in zip(parties.clients, spent, strict=False)}
-    return _Round(world, parties, shape, network, bring, _silences(parties, drop), away, pays, steps).run(updates[0])
+    return _Round(world, parties, shape, network, bring, _silences(parties, drop, plan), away, pays, steps).run(updates[0])
 
 
 _FIXED = 1.8e9
@@ -249,9 +249,11 @@ def _weighed(plan: Plan, weight: SupportsIndex, index: int) -> int:
     return number
 
 
-def _silences(parties: Consortium, drop: Mapping[int, str] | Sequence[int]) -> dict[PartyId, str]:
+def _silences(parties: Consortium, drop: Mapping[int, str] | Sequence[int], plan: Plan) -> dict[PartyId, str]:
     """Who falls silent, and before which kind of message."""
     chosen = dict(drop) if isinstance(drop, Mapping) else dict.fromkeys(drop, "")
+    if unknown := sorted(set(chosen.values()) - {"", *plan.CODEC.kinds}):
+        raise ConfigError(f"drop: {plan.PROTOCOL} has no messages {', '.join(map(repr, unknown))}; it has {', '.join(plan.CODEC.kinds)}")
     try:
         return {parties.clients[index].party: kind for index, kind in chosen.items()}
     except IndexError:

@@ -74,6 +74,11 @@ def test_a_client_may_fall_silent_before_any_kind_of_message():
     assert "client-2" not in result.included
 
 
+def test_a_kind_of_message_that_the_protocol_does_not_have_is_refused():
+    with pytest.raises(ConfigError, match=r"'pairwise/Masked'; it has .*additive/Report"):
+        simulate(PLANS["additive"], UPDATES, drop={2: "pairwise/Masked"})
+
+
 @pytest.mark.parametrize("name", PLANS)
 @pytest.mark.parametrize("seed", range(8))
 def test_lost_repeated_late_and_damaged_packets_give_the_exact_sum_or_no_sum(name, seed):
