@@ -10,14 +10,17 @@ import pytest
 
 from protocols import pairwise
 from protocols.pairwise import keys, opening
-from protocols.pairwise.mask import tells
+from protocols.pairwise.mask import pair_sign, tells
 from protocols.pairwise.messages import Masked, Reveal
+from secagg.crypto.expand import Stream
 from secagg.errors import SessionAborted
+from secagg.math import shamir
 from secagg.roles import Outgoing, Sum, Vector
 from secagg.simulate import simulate
+from secagg.tally import Tally
 from secagg.testing.consortium import Consortium
 from secagg.types import PartyId, Secret
-from tests.unit.pairwise.rig import VALUES, changing, crowd, lay, lose
+from tests.unit.pairwise.rig import VALUES, changing, crowd, lay, lose, vectors_of
 from tests.unit.pairwise.stage import Stage
 
 LIAR = 0
@@ -181,3 +184,18 @@ def test_a_client_gives_back_only_keys_that_drop_outs_told_it(parties: Consortiu
         stage.clients[stage.place(item)].receive(stage.params.server, item.message)
         state: Any = stage.clients[stage.place(item)].state.state
         assert len(state.kept) == 5 + tells(LIAR, stage.place(item))
+
+
+def test_keys_that_survivors_told_would_read_each_of_them_and_are_gone_before_the_set_is_signed(parties: Consortium) -> None:
+    stage = Stage.of(parties)
+    said = stage.until_survivors()
+    states: list[Any] = [client.state.state for client in stage.clients]
+    told = {frozenset((holder, teller)): key for holder, state in enumerate(states) for teller, key in state.told.items()}
+    own = shamir.combine({place + 1: state.held[0].self_mask for place, state in enumerate(states)}, stage.params.threshold)
+    tally = Tally.of(stage.params.ring, stage.unmask(0, None, own))
+    tally.apply([(Stream(told[frozenset((0, other))]), -pair_sign(0, other)) for other in range(1, 5)])
+    assert (tally.words == vectors_of(parties)[parties.clients[0].party]).all(), "with what all were told, a client is read out of the sum"
+    for item in said:
+        stage.clients[stage.place(item)].receive(stage.params.server, item.message)
+        left: Any = stage.clients[stage.place(item)].state.state
+        assert not {key.expose() for key in left.kept} & {key.expose() for key in told.values()}
