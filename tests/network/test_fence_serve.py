@@ -20,12 +20,23 @@ def command(*arguments):
     return [sys.executable, "-c", "from secagg.cli import main; main()", "fence", "serve", *map(str, arguments)]
 
 
+def heed_interrupts() -> None:
+    """Tests that a shell runs in the background ignore interrupts, and so would their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_the_command_serves_until_it_is_interrupted(tmp_path):
     (tmp_path / "names.txt").write_text(f"{SECRET}\n")
     options = ("-p", tmp_path / "names.txt", "--action", "refuse", "--say", "No.", "--review", tmp_path / "log", "--port", 0, "--json")
     with (
         listening(ModelServer().app()) as direct,
-        subprocess.Popen(command("-u", f"{direct}/v1", *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(
+            command("-u", f"{direct}/v1", *options),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=heed_interrupts,  # noqa: PLW1509  # one call that takes no lock
+        ) as process,
     ):
         assert process.stdout is not None
         place = json.loads(process.stdout.readline())["listening"]
