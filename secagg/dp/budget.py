@@ -179,20 +179,23 @@ class BudgetLedger:
                     trace,
                 )
 
-    def spend(self, data: str, *, release: str, task: str, round: int, attempt: int, steps: Sequence[Spending]) -> Guarantee:
+    def spend(
+        self, data: str, *, release: str, task: str, round: int, attempt: int, steps: Sequence[Spending], anew: bool = False
+    ) -> Guarantee:
         """Record that a release spends `steps`, before anything noisy leaves.
 
         Args:
             release: what no other release is called: `rd` of the round in hexadecimal, or a fresh random name. The same name again with
                 the same steps is the same release and costs nothing more; whoever passes it again must send the same bytes again.
             task, round, attempt: what it was for, to be read later.
+            anew: what is paid for draws fresh noise, as a training does: a name that was paid for already is refused.
 
         Returns:
             What is spent of the data in all, this release included.
 
         Raises:
             BudgetExceeded: the total would pass the limit; nothing was recorded, and nothing may be sent.
-            LocalProtocolError: other steps were recorded for this release before.
+            LocalProtocolError: other steps were recorded for this release before, or with `anew` any.
             ConfigError: no budget was set for this data.
         """
         if not release or not steps:
@@ -203,6 +206,11 @@ class BudgetLedger:
             before = self._db.execute("SELECT steps FROM spent WHERE data = ? AND release = ?", (data, release)).fetchone()
             if before is not None and before[0] != told:
                 raise LocalProtocolError(f"release {release!r} has spent something else of {data!r} before: name each release anew")
+            if before is not None and anew:
+                raise LocalProtocolError(
+                    f"release {release!r} of {data!r} is paid for already, and what is made again has other noise and is another release:"
+                    " give it a name of its own; nothing was spent"
+                )
             row = (data, release, task, round, attempt, told)
             self._db.execute("INSERT OR IGNORE INTO spent (data, release, task, round, attempt, steps) VALUES (?, ?, ?, ?, ?, ?)", row)
             return self._within(data, budget, f"round {round}, attempt {attempt} of task {task!r}", self._entries(data))

@@ -109,6 +109,7 @@ class Payment:
         Raises:
             BudgetExceeded: the total would pass the limit: nothing was recorded and nothing may be trained.
             ConfigError: the budget is for another unit, or for fewer units than the training has.
+            LocalProtocolError: a release of this name was paid for before: a training that is run again is another release.
         """
         budget = self.ledger.budget(self.data)
         if budget.unit != privacy.unit:
@@ -117,4 +118,6 @@ class Payment:
             raise ConfigError(
                 f"{units} {privacy.unit}s are trained on and the budget of {self.data!r} was set for {budget.units}: set it for as many"
             )
-        return self.ledger.spend(self.data, release=self.release, task=self.task, round=self.round, attempt=self.attempt, steps=[steps])
+        return self.ledger.spend(
+            self.data, release=self.release, task=self.task, round=self.round, attempt=self.attempt, steps=[steps], anew=True
+        )

@@ -46,7 +46,7 @@ class Units(Dataset[list[Any]]):
             self._places = [[place] for place in range(count)]
         else:
             by_owner: dict[Hashable, list[int]] = {}
-            for place, owner in enumerate(owners):
+            for place, owner in enumerate(_told_apart(owners)):
                 by_owner.setdefault(owner, []).append(place)
             self._places = list(by_owner.values())
         self.longest = min(max((len(places) for places in self._places), default=0), most)
@@ -120,6 +120,22 @@ def batch_of(examples: list[Any], collate: Collate) -> Batch:
             " belongs to several examples cannot be taken out with one of them; leave other entries out in `collate`"
         )
     return made
+
+
+def _told_apart(owners: Sequence[Hashable]) -> Sequence[Hashable]:
+    """User ids that are equal where the user is. Raises ConfigError where one is missing, or each differs from every other.
+
+    Elements of a tensor, and the NaN that a table has for a missing id, are equal to nothing: each example would be a customer.
+    """
+    values = getattr(owners, "tolist", None)
+    told: Sequence[Hashable] = values() if callable(values) else owners
+    for place, owner in enumerate(told):
+        if owner is None or isinstance(owner, torch.Tensor) or owner != owner:  # noqa: PLR0124  # NaN is not itself
+            raise ConfigError(
+                f"customers[{place}]={owner!r}: a user id is a text or a number; where it is missing, or a tensor, examples of one customer"
+                " would count as several: leave such examples out, or give them an id"
+            )
+    return told
 
 
 def _refuse_streams(examples: object) -> None:

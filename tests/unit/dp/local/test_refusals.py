@@ -280,6 +280,14 @@ def test_data_and_settings_that_the_accountant_does_not_count_are_refused(exampl
         attempt(model(), examples(), **options)
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), torch.tensor(1)])
+def test_a_user_id_that_equals_no_other_is_refused(missing):
+    """Each example would be a customer of its own, and what is promised for a customer would hold for a record."""
+    privacy = Privacy(delta=1e-3, noise_multiplier=1.0, unit="customer")
+    with pytest.raises(ConfigError, match=r"customers\[7\]"):
+        train(model(), records(8), privacy, payment=None, steps=1, batch=4, customers=[*"aabbccd", missing])
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [

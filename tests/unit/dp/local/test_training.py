@@ -12,7 +12,7 @@ from secagg.dp.accountant import Steps, account
 from secagg.dp.budget import Budget, BudgetLedger
 from secagg.dp.local import Payment, Privacy, caption_loss, save_adapter, train
 from secagg.dp.local.optimiser import PrivateOptimiser
-from secagg.errors import BudgetExceeded, ConfigError
+from secagg.errors import BudgetExceeded, ConfigError, LocalProtocolError
 from secagg.lora import adapter_state
 from tests.unit.dp.local.data import FAMILIES, entropy, model, passes, records, stacked, weights
 from tests.unit.lora.models import adapted, gpt2
@@ -114,6 +114,11 @@ def test_one_customer_with_many_records_moves_a_step_by_one_clip():
     assert moved["record"] > 5
 
 
+def test_user_ids_in_a_tensor_are_compared_by_their_values():
+    owners = torch.tensor([number // 4 for number in range(20)])
+    assert run(model(), records(20), noise=2.0, unit="customer", customers=owners, batch=4).units == 5
+
+
 def test_of_a_customer_at_most_so_many_records_are_used_and_others_each_time():
     from secagg.dp.local import Units
 
@@ -171,6 +176,19 @@ def test_a_training_that_is_refused_costs_nothing(tmp_path):
         with pytest.raises(ConfigError):
             run(model(), records(40), payment=Payment(ledger, "captions", "first"), loss=lambda given, batch: given(**batch).loss)
         assert ledger.balance("captions").entries == ()
+
+
+def test_a_training_that_is_run_again_is_another_release_and_has_to_be_named_and_paid_anew(tmp_path):
+    """Its noise is fresh: two results under one price would be averaged, and cost twice what the ledger says."""
+    given = model()
+    with ledger_with(tmp_path / "b.sqlite", 50.0) as ledger:
+        run(given, records(40), noise=2.0, batch=8, payment=Payment(ledger, "captions", "first"))
+        before = weights(given)
+        with pytest.raises(LocalProtocolError, match="paid for already"):
+            run(given, records(40), noise=2.0, batch=8, payment=Payment(ledger, "captions", "first"))
+        assert torch.equal(weights(given), before)
+        run(given, records(40), noise=2.0, batch=8, payment=Payment(ledger, "captions", "second"))
+        assert len(ledger.balance("captions").entries) == 2
 
 
 def test_a_budget_of_another_unit_or_of_fewer_units_pays_nothing(tmp_path):
