@@ -85,7 +85,8 @@ def train(
         loss: (model, batch) to one value for each record; the default takes `labels`.
         collate: makes a list of examples into a dict of tensors, one row for each.
         optimiser: makes the optimiser from the trained parameters; AdamW without weight decay if left out.
-        at_once: records in a pass: memory grows with it, results do not depend on it.
+        at_once: records in a pass: memory grows with it, results do not depend on it. Where a model computes below float32, a pass holds
+            one unit, whatever is said here.
         entropy: where sampling and noise come from.
 
     Guarantees:
@@ -124,7 +125,8 @@ def train(
     rate = learning_rate if callable(learning_rate) else lambda _: learning_rate
     was_training = model.training
     try:
-        _run(model, loader, stepper, loss, rate, units_at_once=max(at_once // max(units.longest, 1), 1), device=device)
+        together = 1 if _coarse(model, device) else max(at_once // max(units.longest, 1), 1)
+        _run(model, loader, stepper, loss, rate, units_at_once=together, device=device)
     finally:
         model.train(was_training)
         stepper.forget()
@@ -186,6 +188,20 @@ def _different(units: Units, collate: Collate) -> Batch:
     between = [row for row in order if row not in (first, swapped)][-(RECORDS - 2) :]
     rows = [first, *between, swapped]
     return {name: value[rows] for name, value in looked_at.items()}
+
+
+def _coarse(model: nn.Module, device: torch.device) -> bool:
+    """Whether something is computed below float32.
+
+    How long the others of a pass are padded then moves each gradient by half a percent, and with it a sum of n by n times that, for which
+    the noise has no room.
+    """
+    fine = (torch.float32, torch.float64)
+    return (
+        any(parameter.dtype not in fine for parameter in model.parameters())
+        or torch.is_autocast_enabled(device.type)
+        or torch.get_float32_matmul_precision() != "highest"
+    )
 
 
 def _check_optimised(stepper: PrivateOptimiser, parameters: list[nn.Parameter]) -> None:

@@ -15,7 +15,7 @@ from secagg.dp.local.optimiser import PrivateOptimiser
 from secagg.errors import BudgetExceeded, ConfigError, LocalProtocolError
 from secagg.lora import adapter_state
 from tests.unit.dp.local.data import FAMILIES, entropy, model, passes, records, stacked, weights
-from tests.unit.lora.models import adapted, gpt2
+from tests.unit.lora.models import VOCABULARY, adapted, gpt2
 
 QUIET = 1e-6
 """A noise multiplier that leaves results to be compared to six digits."""
@@ -112,6 +112,48 @@ def test_one_customer_with_many_records_moves_a_step_by_one_clip():
         moved[unit] = float((sums[0] - sums[1]).norm()) / 0.05
     assert moved["customer"] <= 1 + 1e-5
     assert moved["record"] > 5
+
+
+def padded(examples):
+    """One batch of texts of any length: each as long as the longest."""
+    longest = max(map(len, examples))
+    ids = torch.stack([torch.nn.functional.pad(ids, (0, longest - len(ids))) for ids in examples])
+    kept = torch.stack([torch.arange(longest) < len(ids) for ids in examples])
+    return {"input_ids": ids, "attention_mask": kept.long(), "labels": ids.masked_fill(~kept, -100)}
+
+
+def halved(given):
+    for parameter in given.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.to(torch.bfloat16)
+    return given
+
+
+def test_below_float32_the_company_of_a_record_moves_its_gradient():
+    """The attack: a long record among short ones that are alike moves all of them the same way."""
+    draw = torch.Generator().manual_seed(0)
+    short, long = (torch.randint(2, VOCABULARY, (length,), generator=draw) for length in (12, 120))
+    moved = {}
+    for name, given in (("float32", model()), ("bfloat16", halved(model()))):
+        with passes(given) as rows_of:
+            alone, beside = rows_of(padded([short] * 2)), rows_of(padded([short] * 2 + [long]))
+        moved[name] = float((alone[0] - beside[0]).norm() / alone[0].norm())
+    assert moved["float32"] < 1e-5
+    assert moved["bfloat16"] > 1e-4
+
+
+@pytest.mark.parametrize("how", ["weights", "autocast"])
+def test_below_float32_each_unit_has_a_pass_of_its_own(how):
+    sizes = []
+
+    def loss(given, batch):
+        sizes.append(len(batch["labels"]))
+        return caption_loss(given, batch)
+
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=how == "autocast"):
+        given = halved(model()) if how == "weights" else model()
+        run(given, records(10), noise=2.0, loss=loss)
+    assert sizes[-10:] == [1] * 10
 
 
 def test_user_ids_in_a_tensor_are_compared_by_their_values():
