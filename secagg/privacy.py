@@ -245,8 +245,12 @@ class PrivacyFloor:
             return f"one attempt may cost ε = {terms.epsilon:g} at δ = {terms.delta:g}, and {asked}"
         return None
 
+    def counted(self, noise: IntegerNoise) -> IntegerNoise:
+        """What of `noise` this party counts on: when it is held against this floor, and when it is paid for."""
+        return noise if self.trust_aggregators else replace(noise, more=0.0)
+
     def _short(self, noise: IntegerNoise, asked: str) -> str | None:
-        counted = noise if self.trust_aggregators else replace(noise, more=0.0)
+        counted = self.counted(noise)
         spent, alone = counted.epsilon(self.delta), counted.against(1).epsilon(self.delta)
         if spent > self.epsilon:
             without = "" if self.trust_aggregators or not noise.more else " without the aggregators' noise"

@@ -53,7 +53,7 @@ def looked_at(site: str, folder: str, bag: bytes, model: Mapping[str, Any]) -> P
                 whole = with_model(packet, model)
                 signed = Describe.from_wire(unpack(whole, me.roster, me=me.party), whole.payload).signed
                 described = open_round(signed, me, policy or Policy(), now=time.time()).description
-                look(described, budget)
+                look(described, budget, policy.privacy if policy is not None else None)
                 return described.privacy
     return None
 

@@ -25,7 +25,7 @@ from secagg.round import Input, Round
 from secagg.runtime.attendant import BROKE, Attendant, Refused, Seat
 from secagg.runtime.ending import Ending
 from secagg.runtime.model import Expectation, Model, float_bytes
-from secagg.runtime.payment import look, pay_attempt, pay_training
+from secagg.runtime.payment import counted, look, pay_attempt, pay_training
 from secagg.spent import Spent
 
 log = logging.getLogger("secagg.runtime")
@@ -113,7 +113,7 @@ class Client(Attendant):
         self.expectation.check(model, described)
         # > Before it trains, a client looks whether what the round would spend is left of its budget; if not, it does not take part and
         # > says only that.
-        look(described, self.purse)
+        look(described, self.purse, self.policy.privacy)
         return model
 
     def _seated(self, seat: Seat, now: float) -> list[Packet]:
@@ -203,7 +203,7 @@ class Client(Attendant):
             return quantiser.prepare(update.values, update.weight * given.factor, entropy=self.entropy)
         words = encode_noisy(quantiser, update.values, noise, entropy=self.entropy)
         # > What an attempt costs is on disk before anything of the update leaves.
-        pay_attempt(noise, terms, opened.ctx, self.purse)
+        pay_attempt(counted(opened.description, self.policy.privacy) or noise, terms, opened.ctx, self.purse)
         return words
 
     def _booked(self, opened: Round, terms: PrivacyTerms) -> Packet:

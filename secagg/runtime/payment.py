@@ -9,16 +9,22 @@ from secagg.dp.accountant import Steps, account
 from secagg.dp.budget import Purse
 from secagg.dp.integer import IntegerNoise
 from secagg.errors import BudgetExceeded, ConfigError
-from secagg.privacy import PrivacyTerms
+from secagg.privacy import PrivacyFloor, PrivacyTerms
 from secagg.round import RoundDescription
 from secagg.types import Context
 
 
-def look(described: RoundDescription, purse: Purse | None) -> None:
+def counted(described: RoundDescription, floor: PrivacyFloor | None) -> IntegerNoise | None:
+    """The noise of shares that a party with this floor pays by; None: clients add none."""
+    noise = described.noise()
+    return noise if noise is None or floor is None else floor.counted(noise)
+
+
+def look(described: RoundDescription, purse: Purse | None, floor: PrivacyFloor | None) -> None:
     """Raise BudgetExceeded unless what the round would spend is left; a training's own steps are not known yet."""
     if described.privacy is None or purse is None:
         return
-    noise = described.noise()
+    noise = counted(described, floor)
     with _no_money():
         purse.check(described.privacy.unit, [] if noise is None else [noise])
 

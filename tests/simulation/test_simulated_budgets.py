@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from protocols import additive
 from secagg.dp.accountant import Steps
 from secagg.dp.budget import Budget, BudgetLedger, Purse
 from secagg.errors import BudgetExceeded, ConfigError
-from secagg.privacy import PrivacyTerms
+from secagg.policy import Policy
+from secagg.privacy import PrivacyFloor, PrivacyTerms
 from secagg.types import PartyId
 
 SHARES = PrivacyTerms(unit="organisation", mechanism="skellam", noise_multiplier=4.0, epsilon=1.5, delta=1e-6)
@@ -58,6 +60,20 @@ def test_rounds_are_paid_until_the_budget_stops_them() -> None:
     result = secagg.simulate(plan(SHARES), updates, budgets=poor)
     assert (len(result.included), 3 in updates.seen) == (3, False)
     assert "budget does not allow" in result.left[PartyId("client-3")]
+
+
+def test_a_party_that_does_not_count_on_aggregators_pays_as_if_they_added_nothing() -> None:
+    terms = replace(SHARES, epsilon=1.4, aggregator_noise=4.0)
+    spent = {}
+    for trusts in (True, False):
+        floor = PrivacyFloor(unit="organisation", epsilon=1.5, delta=1e-6, trust_aggregators=trusts)
+        budgets = purses(terms, 10.0, 10.0, 10.0, 10.0)
+        assert len(secagg.simulate(plan(terms), Read(), policy=Policy(privacy=floor), budgets=budgets).included) == 4
+        spent[trusts] = budgets[0].ledger.balance("captions").spent.epsilon
+    plain = purses(SHARES, 10.0, 10.0, 10.0, 10.0)
+    secagg.simulate(plan(SHARES), Read(), budgets=plain)
+    assert spent[True] < 0.9 * spent[False]
+    assert spent[False] == plain[0].ledger.balance("captions").spent.epsilon
 
 
 def test_noisy_steps_are_paid_and_held_against_the_terms() -> None:
