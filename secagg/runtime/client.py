@@ -98,7 +98,10 @@ class Client(Attendant):
         seat = self.seat
         if seat is not None and not seat.contributed and (given := self._may_join(self._update, seat)) is not None:
             return self._contribute(self._update, given, seat, now)
-        if seat is not None and seat.opened.ctx.round > offer.round and not seat.contributed:
+        if seat is not None and not seat.contributed and not _holds(offer.privacy, seat.opened.description.privacy):
+            self._miss(offer.round, "the privacy terms of the round are no longer those that it trained under")
+            self._update = None
+        elif seat is not None and seat.opened.ctx.round > offer.round and not seat.contributed:
             self._miss(offer.round, "the update came after its batch was closed")
             self._update = None
         return []
@@ -174,6 +177,8 @@ class Client(Attendant):
         # Sent once, an update is sent again only under the same encoding and factors: two sums of it under different clips would show it.
         if update.terms and update.terms != described.substance:
             return None
+        if not _holds(update.offer.privacy, described.privacy):
+            return None
         if update.offer.round == ctx.round:
             return found
         # > An update goes into a later round only where the description takes several model versions, and only once.
@@ -215,3 +220,8 @@ class Client(Attendant):
         self._missed.add(number)
         log.warning("%s is not part of round %d: %s", self.me.party, number, reason)
         self.notify(Missed(number, reason))
+
+
+def _holds(trained: PrivacyTerms | None, now: PrivacyTerms | None) -> bool:
+    """Whether an update that was trained under the terms of its offer is what a round of these terms says that it sums."""
+    return now is None or now.distributed or trained == now

@@ -19,6 +19,7 @@ from secagg.errors import BudgetExceeded, ConfigError, InvalidMessage, SessionAb
 from secagg.policy import Policy
 from secagg.privacy import PrivacyFloor, PrivacyTerms
 from secagg.runtime.attendant import Published, Refused
+from secagg.runtime.client import Missed
 from secagg.runtime.memory import MemoryNetwork
 from secagg.spent import Spent
 from tests.simulation.world import NOW, VALUES, World
@@ -168,6 +169,25 @@ def test_a_training_with_noise_is_held_against_the_terms_and_paid_once():
     assert {one.epsilon for one in published.receipt.spent} == {TRAINED.epsilon}
     [entry] = entries(here, first)
     assert (entry.release, entry.steps) == (offer.release, (STEPS,))
+
+
+@pytest.mark.parametrize("before", [replace(TRAINED, noise_multiplier=0.7, epsilon=9.0), None])
+def test_an_update_that_was_trained_under_other_terms_is_not_summed_under_these(before):
+    """A hub opens a round with little noise or none, then a second attempt with much: the receipt would state what nobody trained with."""
+    here = world(TRAINED)
+    for name in here.clients:
+        here.restart(name, policy=Policy(), purse=here.purses[name])
+    here.task.plan = plan(before)
+    here.begin()
+    here.network.send(here.coordinator.stop(SessionAborted("on purpose", needed=4)))
+    here.network.run(until=lambda: not here.network._queue)
+    here.task.plan = plan(TRAINED)
+    here.begin()
+    name = here.clients[0]
+    client = here.agents[name]
+    assert client.submit(here.offer(name), here.update(name), 1, here.network.now, [Steps(20, 0.8, 0.01)] if before else []) == []
+    assert not client.seat.contributed
+    assert "no longer those" in here.told(name, Missed)[0].reason
 
 
 def test_noisy_steps_are_given_only_where_they_are_asked_for():
