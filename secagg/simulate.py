@@ -251,13 +251,13 @@ def _weighed(plan: Plan, weight: SupportsIndex, index: int) -> int:
 
 def _silences(parties: Consortium, drop: Mapping[int, str] | Sequence[int], plan: Plan) -> dict[PartyId, str]:
     """Who falls silent, and before which kind of message."""
-    chosen = dict(drop) if isinstance(drop, Mapping) else dict.fromkeys(drop, "")
+    chosen: dict[Any, str] = dict(drop) if isinstance(drop, Mapping) else dict.fromkeys(drop, "")
+    count = len(parties.clients)
+    if strange := [index for index in chosen if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count]:
+        raise ConfigError(f"drop={strange[0]!r}: there are {count} clients, counted from 0: the number of each that falls silent expected")
     if unknown := sorted(set(chosen.values()) - {"", *plan.CODEC.kinds}):
         raise ConfigError(f"drop: {plan.PROTOCOL} has no messages {', '.join(map(repr, unknown))}; it has {', '.join(plan.CODEC.kinds)}")
-    try:
-        return {parties.clients[index].party: kind for index, kind in chosen.items()}
-    except IndexError:
-        raise ConfigError(f"drop={sorted(chosen)}: there are {len(parties.clients)} clients, counted from 0") from None
+    return {parties.clients[index].party: kind for index, kind in chosen.items()}
 
 
 class _Callable(ModuleType):

@@ -500,8 +500,10 @@ def test_an_update_that_does_not_fit_names_the_client_and_the_tensor():
     broken = [*UPDATES[:2], {"a": np.full((3, 4), np.nan, np.float32), "b": np.zeros(5, np.float32)}]
     with pytest.raises(ConfigError, match=r"update 2.*'a'.*NaN"):
         simulate(PLANS["plaintext"], broken)
-    with pytest.raises(ConfigError, match="there are 5 clients"):
-        simulate(PLANS["plaintext"], UPDATES, drop=[7])
+    anything: tuple[Any, ...] = (7, -1, "client-1")
+    for strange in anything:
+        with pytest.raises(ConfigError, match="there are 5 clients"):
+            simulate(PLANS["plaintext"], UPDATES, drop=[strange])
     with pytest.raises(ConfigError, match="one weight for each"):
         simulate(PLANS["plaintext"], UPDATES, [1])
 
