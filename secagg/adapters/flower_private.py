@@ -2,7 +2,8 @@
 
 ```python
 terms = privacy_of(message)                    # None: the sum is exact, or noise is added after the training
-trained = secagg.dp.local.train(..., noise_multiplier=terms.noise_multiplier, clip=terms.clip)
+asked = Privacy(delta=terms.delta, noise_multiplier=terms.noise_multiplier, clip=terms.clip, unit=terms.unit)
+trained = train(model, examples, asked, payment=None, steps=…, batch=…)    # of secagg.dp.local; the round's budget pays for it
 content = RecordDict({..., SPENT: spent_record([trained.steps])})
 ```
 Both stay in the node's process: the server is sent neither.

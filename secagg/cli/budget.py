@@ -59,7 +59,10 @@ def show(file: _File, as_json: Json = False) -> None:
         title = f"{one.data}: {one.spent} spent, limit {one.budget.epsilon:g}, {one.left:.4g} left"
         rows = [(entry.task, entry.round, entry.attempt, step.count, *_noise(step)) for entry in one.entries for step in entry.steps]
         if one.adaptive is not None:
-            title += f" (by the filter for noise chosen along the way: ε = {one.adaptive:.4g})"
+            title += (
+                f" (by the filter for noise chosen along the way: ε = {one.adaptive:.4g}, which holds at 2δ, and at one δ more for each"
+                " limit that was raised because of results)"
+            )
         out.table(title, ("task", "round", "attempt", "steps", "noise", "noise multiplier", "sampling"), rows)
         if len(one.limits) > 1:
             moves = "; ".join(f"{limit.at} UTC ε = {limit.epsilon:g} after {limit.after} releases" for limit in one.limits)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from decimal import ROUND_CEILING, Context
 from functools import lru_cache
 from math import isfinite, log, log1p
 from typing import Any, Literal
@@ -81,7 +82,7 @@ class Guarantee:
     """(ε, δ) for one unit, under adding or removing it.
 
     Attributes:
-        epsilon: by privacy loss distributions, rounded up in every place where it is rounded.
+        epsilon: by privacy loss distributions, rounded up in every place where it is rounded, the text of four digits included.
         delta: the probability with which more may be lost.
         rdp_epsilon: the bound by Rényi divergences, which was the check.
     """
@@ -92,7 +93,13 @@ class Guarantee:
     rdp_epsilon: float
 
     def __str__(self) -> str:
-        return f"ε = {self.epsilon:.4g} at δ = {self.delta:g} for one {self.unit}"
+        return f"ε = {_up(self.epsilon)} at δ = {self.delta:g} for one {self.unit}"
+
+
+def _up(epsilon: float) -> str:
+    """To four digits, and never less than it is."""
+    shown = f"{epsilon:.4g}"
+    return shown if float(shown) >= epsilon else f"{Context(prec=4, rounding=ROUND_CEILING).create_decimal(epsilon):g}"
 
 
 def account(steps: Sequence[Spending], *, delta: float, unit: Unit) -> Guarantee:

@@ -156,3 +156,9 @@ def test_both_kinds_of_noise_together_cost_more_than_each_and_at_most_the_sum():
 def test_what_was_spent_is_written_down_and_read_again():
     for one in (Steps(3, 1.5, 0.1), summed(3)):
         assert spending_from(json.loads(json.dumps(spending_to(one)))) == one
+
+
+@pytest.mark.parametrize("epsilon", [1.23411, 7.99996, 0.5, 0.00012341, 12342.6, 0.0])
+def test_an_epsilon_is_never_written_smaller_than_it_is(epsilon):
+    written = float(str(Guarantee("record", epsilon, 1e-5, epsilon)).split()[2])
+    assert epsilon <= written <= 1.001 * epsilon
