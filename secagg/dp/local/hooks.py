@@ -35,7 +35,7 @@ def per_sample_gradients(model: nn.Module) -> Iterator[None]:
         wrapper.to_standard_module()
         for module in model.modules():  # what a pass that failed half way left behind
             for name in ("activations", "max_batch_len"):
-                if hasattr(module, name):
+                if name in vars(module):  # peft's wrapper of a trained module shows the attributes of what it wraps
                     delattr(module, name)
         for parameter in model.parameters():
             for name in ("grad_sample", "_current_grad_sample", "_forward_counter"):

@@ -60,6 +60,16 @@ def _modules(model: nn.Module) -> Iterator[str]:
     sparse = [name for name, module in model.named_modules() if isinstance(module, nn.Embedding) and module.sparse]
     if sparse:
         yield f"{_named(sparse, 'sparse embedding')} gives gradients that name the tokens of a record: make it with sparse=False"
+    weighed = [
+        name
+        for name, module in model.named_modules()
+        if type(module).__name__.startswith("Dora") and next(module.parameters(), None) is not None
+    ]
+    if weighed:
+        yield (
+            f"{_named(weighed, 'DoRA')} divides by the norm of the whole weight, for which there are no per-sample gradients: set"
+            " use_dora=False"
+        )
     tracked = [
         name
         for name, module in model.named_modules()

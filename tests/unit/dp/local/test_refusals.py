@@ -88,6 +88,7 @@ def sparse(given):
         (lambda: frozen(model()), "no parameter requires a gradient", "trainable"),
         (lambda: half(model()), "overflows", "float32"),
         (lambda: sparse(model()), "name the tokens", "sparse=False"),
+        (lambda: model(use_dora=True), "norm of the whole weight", "use_dora=False"),
         (lambda: nn.DataParallel(model()), "wrapped in DataParallel", "pass the peft model itself"),
     ],
 )

@@ -114,6 +114,16 @@ def test_one_customer_with_many_records_moves_a_step_by_one_clip():
     assert moved["record"] > 5
 
 
+@pytest.mark.parametrize("module", ["lm_head", "embed_tokens"])
+def test_a_module_that_is_trained_and_saved_whole_is_trained_with_the_adapter(module):
+    """peft shows the attributes of what it wraps: hooks that are taken off must not look for them there."""
+    given = model(modules_to_save=[module])
+    trained = [parameter for name, parameter in given.named_parameters() if "modules_to_save" in name]
+    before = torch.cat([parameter.detach().flatten().clone() for parameter in trained])
+    run(given, records(10))
+    assert not torch.equal(torch.cat([parameter.detach().flatten() for parameter in trained]), before)
+
+
 def padded(examples):
     """One batch of texts of any length: each as long as the longest."""
     longest = max(map(len, examples))
