@@ -25,6 +25,9 @@ class PrivateOptimiser(DPOptimizer):  # type: ignore[misc]  # Opacus has no type
         noise: fits the clip and the number of values.
         clip: L2 bound of one unit's gradient.
         expected: units in a step on average; the sum is divided by it, whoever is in the step.
+
+    `train` sees to what an own loop has to: where anything is computed below float32, a pass holds one unit, because the padding that a
+    long record brings moves the gradients of all others in its pass; in float32 up to `noise.PASS` units may share one.
     """
 
     def __init__(self, optimiser: Optimizer, noise: GaussianNoise, *, clip: float, expected: float) -> None:

@@ -20,7 +20,7 @@ from transformers import default_data_collator
 from secagg.dp.accountant import Guarantee, Steps
 from secagg.dp.local.hooks import per_sample_gradients
 from secagg.dp.local.losses import Loss, caption_loss
-from secagg.dp.local.noise import GaussianNoise
+from secagg.dp.local.noise import PASS, GaussianNoise
 from secagg.dp.local.optimiser import PrivateOptimiser
 from secagg.dp.local.privacy import Payment, Privacy
 from secagg.dp.local.probe import RECORDS, check_independence, values
@@ -85,8 +85,8 @@ def train(
         loss: (model, batch) to one value for each record; the default takes `labels`.
         collate: makes a list of examples into a dict of tensors, one row for each.
         optimiser: makes the optimiser from the trained parameters; AdamW without weight decay if left out.
-        at_once: records in a pass: memory grows with it, results do not depend on it. Where a model computes below float32, a pass holds
-            one unit, whatever is said here.
+        at_once: records in a pass: memory grows with it, results do not depend on it. A pass holds 256 units or fewer, and where a model
+            computes below float32 one, whatever is said here.
         entropy: where sampling and noise come from.
 
     Guarantees:
@@ -125,7 +125,7 @@ def train(
     rate = learning_rate if callable(learning_rate) else lambda _: learning_rate
     was_training = model.training
     try:
-        together = 1 if _coarse(model, device) else max(at_once // max(units.longest, 1), 1)
+        together = 1 if _coarse(model, device) else min(max(at_once // max(units.longest, 1), 1), PASS)
         _run(model, loader, stepper, loss, rate, units_at_once=together, device=device)
     finally:
         model.train(was_training)
