@@ -39,7 +39,7 @@ SUITE = (
     Benchmark("noise", ("--repeats", "3")),
     Benchmark("private", ("--repeats", "3"), ("--repeats", "7")),
     Benchmark("text", ("--repeats", "3")),
-    Benchmark("transport", ("--repeats", "5")),
+    Benchmark("transport", ("--repeats", "9")),
     Benchmark("rounds", ("--repeats", "15"), ("--repeats", "30")),
     Benchmark("rounds", ("--clients", "10", "--repeats", "5"), ("--clients", "10", "--repeats", "15")),
     Benchmark("links", ("--repeats", "1"), ("--repeats", "3")),
