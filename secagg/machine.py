@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import UnionType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from secagg.encode.encoding import Encoding
 from secagg.errors import ConfigError, InvalidMessage, LocalProtocolError
+from secagg.identity import Identity
 from secagg.policy import Floors
 from secagg.privacy import PrivacyTerms
 from secagg.roles import Outgoing, Sum
 from secagg.roster import Roster
-from secagg.round import RoundDescription, Terms
-from secagg.types import PartyId
+from secagg.round import Round, RoundDescription, Terms
+from secagg.types import Context, PartyId
 
+P = TypeVar("P")
 S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Station(Generic[P]):
+    """Where a role stands: everything that does not change in a round. A protocol adds what follows from its own numbers, `params`."""
+
+    me: Identity
+    params: P
+    opened: Round
+
+    @property
+    def ctx(self) -> Context:
+        return self.opened.ctx
 
 
 class Machine(Generic[S]):

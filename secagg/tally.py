@@ -64,13 +64,13 @@ class Kept:
         return f"Kept({len(self.words)} words)"
 
 
-UNSEALED = bytes(32)
+_UNSEALED = bytes(32)
 """The commitment to a vector that does not leave the process: there are no tags."""
 
 
 def committed(payload: Payload) -> bytes:
     """The commitment that goes with a vector: to its tags, if it travels."""
-    return UNSEALED if isinstance(payload, Kept) else commitment(payload)
+    return _UNSEALED if isinstance(payload, Kept) else commitment(payload)
 
 
 class RunningSum(Protocol):

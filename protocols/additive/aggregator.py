@@ -24,7 +24,7 @@ from secagg.payload import Payload
 from secagg.receipt import sign_agreement, verify_agreement
 from secagg.roles import Message, Outgoing, Vector
 from secagg.round import Round
-from secagg.tally import UNSEALED, Kept, RunningSum, Tallies, Tally
+from secagg.tally import Kept, RunningSum, Tallies, Tally, committed
 from secagg.types import Context, Entropy, PartyId, Secret
 
 from .client import ACCEPTED
@@ -140,8 +140,8 @@ def send_ahead(state: Accepting, *, seat: Seat, entropy: Entropy) -> tuple[Accep
     tally, ring, length = state.tally, seat.params.ring, seat.params.length
     # Nothing but seeds: then the sum so far takes no memory, and its zeros are never read from there.
     before: Vector = np.broadcast_to(np.zeros(1, ring.dtype), (length,)) if tally.empty else tally.words
-    payload, committed = seal_masked(noisy(before, seat, entropy), masks, ring, key, context)
-    return replace(state, ahead=Sent(roots, key, committed)), [Outgoing(to, Ahead(roots, committed, payload))]
+    payload, commitment = seal_masked(noisy(before, seat, entropy), masks, ring, key, context)
+    return replace(state, ahead=Sent(roots, key, commitment)), [Outgoing(to, Ahead(roots, commitment, payload))]
 
 
 def batch_of(held: Mapping[PartyId, Held]) -> tuple[tuple[PartyId, bytes], ...]:
@@ -221,15 +221,16 @@ def share(state: Agreeing, *, seat: Seat, ledger: Ledger, entropy: Entropy) -> t
     context = share_context(seat.ctx, seat.me.party, to, state.roots)
     payload: Payload | None = None
     if state.ahead is not None:
-        key, committed = state.ahead.key, state.ahead.commitment
+        key, commitment = state.ahead.key, state.ahead.commitment
     else:
         key, words = Secret(entropy(SEED)), noisy(state.tally.words, seat, entropy)
         if state.tally.beside:
-            payload, committed = Kept(words, seat.params.payload_size), UNSEALED
+            payload = Kept(words, seat.params.payload_size)
+            commitment = committed(payload)
         else:
-            payload, committed = seal_masked(words, [], state.tally.ring, key, context)
+            payload, commitment = seal_masked(words, [], state.tally.ring, key, context)
     sealed = seat.me.roster.member(to).sealing.seal(key, purpose=SHARE, context=context)
-    return Done(), [Outgoing(to, Share(state.roots, sealed, committed, payload))]
+    return Done(), [Outgoing(to, Share(state.roots, sealed, commitment, payload))]
 
 
 def noisy(words: Vector, seat: Seat, entropy: Entropy) -> Vector:

@@ -12,7 +12,7 @@ from typing import ClassVar
 from secagg.crypto.seal import CannotOpen
 from secagg.errors import InvalidMessage, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
-from secagg.machine import Machine
+from secagg.machine import Machine, Station
 from secagg.payload import Payload
 from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
@@ -64,12 +64,9 @@ State = Gathering | Closing | Done | Failed
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Station[Params]):
     """Where the collector sits: everything that does not change in a round."""
 
-    me: Identity
-    params: Params
-    opened: Round
     tallies: Tallies = Tally.zero
 
     def complete(self, state: Gathering) -> tuple[PartyId, ...]:
@@ -83,7 +80,7 @@ def check_receipt(message: Accepted, sender: PartyId, *, desk: Desk) -> None:
     # > A receipt is signed by an aggregator of the round, for a client of the cohort (AD-C1).
     if sender not in desk.params.aggregators or message.client not in desk.params.clients:
         raise InvalidMessage("AD-C1", f"{sender} sent a receipt for {message.client} that does not fit the round", culprits=[sender])
-    verify_receipt(message, sender, desk.opened.roster, desk.opened.ctx, check="AD-C1")
+    verify_receipt(message, sender, desk.opened.roster, desk.ctx, check="AD-C1")
 
 
 def count_receipt(state: Gathering, message: Accepted, sender: PartyId, *, desk: Desk) -> Gathering:
@@ -159,7 +156,7 @@ def add_share(state: Closing, message: Share, payload: Payload, sender: PartyId,
     # > A share is for the set that its sender signed, and opens with the collector's key (AD-C5).
     if message.roots != state.agreed[sender].roots:
         raise InvalidMessage("AD-C5", f"the share of {sender} is for another set than it signed", culprits=[sender])
-    context = share_context(desk.opened.ctx, sender, desk.me.party, message.roots)
+    context = share_context(desk.ctx, sender, desk.me.party, message.roots)
     try:
         key = desk.me.opening.open(message.sealed, purpose=SHARE, context=context)
         state.tally.add(opening_of(key, context), payload)

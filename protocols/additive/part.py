@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.stream import commitment
 from secagg.errors import InvalidMessage
-from secagg.identity import Identity
+from secagg.machine import Station
 from secagg.payload import Payload
-from secagg.round import Round
 from secagg.tally import Mask, RunningSum
-from secagg.types import Context, PartyId, Secret
+from secagg.types import PartyId, Secret
 
 from .client import PART, seal_context
 from .messages import Report
@@ -21,16 +20,8 @@ from .split import SEED, mask, opening_of, part_hash, root_hash
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class Seat(Station[Params]):
     """Where this aggregator sits: everything that does not change in a round."""
-
-    me: Identity
-    params: Params
-    opened: Round
-
-    @property
-    def ctx(self) -> Context:
-        return self.opened.ctx
 
     @property
     def index(self) -> int:

@@ -14,7 +14,7 @@ from secagg.crypto.stream import commitment, seal_stream
 from secagg.errors import InvalidMessage, LocalProtocolError, PeerError, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
-from secagg.machine import Machine
+from secagg.machine import Machine, Station
 from secagg.payload import Blob
 from secagg.receipt import sign_agreement
 from secagg.roles import Message, Outgoing, Vector
@@ -58,16 +58,8 @@ State = Ready | Keeping | Done | Failed
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class Seat(Station[Params]):
     """Where the key holder sits: everything that does not change in a round."""
-
-    me: Identity
-    params: Params
-    opened: Round
-
-    @property
-    def ctx(self) -> Context:
-        return self.opened.ctx
 
 
 def make_key(*, seat: Seat, ledger: Ledger, entropy: Entropy) -> tuple[Keeping, list[Outgoing]]:

@@ -15,7 +15,7 @@ from secagg.crypto.sign import BadSignature
 from secagg.crypto.stream import commitment, open_stream
 from secagg.errors import InvalidMessage, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
-from secagg.machine import Machine
+from secagg.machine import Machine, Station
 from secagg.receipt import verify_agreement
 from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
@@ -60,12 +60,8 @@ State = Gathering | Opening | Done | Failed
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Station[Params]):
     """Where the coordinator sits: everything that does not change in a round."""
-
-    me: Identity
-    params: Params
-    opened: Round
 
 
 def add(state: Gathering, message: Encrypted, client: PartyId, *, desk: Desk) -> Gathering:
@@ -83,7 +79,7 @@ def add(state: Gathering, message: Encrypted, client: PartyId, *, desk: Desk) ->
         params.scheme.add_into(state.total, message.payload)
     except CannotDecrypt as refused:
         raise InvalidMessage("CK-S2", f"the ciphertext of {client} has {refused}", culprits=[client]) from refused
-    root = root_hash(desk.opened.ctx, client, message.version, message.seed, message.digest)
+    root = root_hash(desk.ctx, client, message.version, message.seed, message.digest)
     return Gathering(state.total, {**state.roots, client: root})
 
 
@@ -102,7 +98,7 @@ def close(state: Gathering, *, desk: Desk) -> tuple[Opening, list[Outgoing]]:
 
 def finish(state: Opening, message: Opened, sender: PartyId, *, desk: Desk) -> Done:
     """Open what the key holder sealed."""
-    params, ctx = desk.params, desk.opened.ctx
+    params, ctx = desk.params, desk.ctx
     # > The key holder signs for exactly the set that was added (CK-S4).
     try:
         if sender != params.keyholder or (message.included, message.roots) != (state.included, state.roots):

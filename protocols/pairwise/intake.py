@@ -9,11 +9,10 @@ from secagg.crypto.agree import low_order
 from secagg.crypto.seal import CannotOpen
 from secagg.crypto.stream import commitment
 from secagg.errors import InvalidMessage, SessionAborted
-from secagg.identity import Identity
+from secagg.machine import Station
 from secagg.roles import Outgoing
-from secagg.round import Round
 from secagg.tally import RunningSum, Tallies, Tally
-from secagg.types import Context, PartyId, Secret
+from secagg.types import PartyId, Secret
 
 from .blame import Doubts
 from .client import UPLOAD, upload_context, upload_digest
@@ -64,17 +63,10 @@ class Masking:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Station[Params]):
     """Where the server sits: everything that does not change in a round."""
 
-    me: Identity
-    params: Params
-    opened: Round
     tallies: Tallies = Tally.zero
-
-    @property
-    def ctx(self) -> Context:
-        return self.opened.ctx
 
 
 def too_few(

@@ -18,7 +18,7 @@ from secagg.crypto.stream import seal_stream
 from secagg.errors import InvalidMessage, LocalProtocolError, PeerError, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
 from secagg.ledger import Ledger
-from secagg.machine import Machine
+from secagg.machine import Machine, Station
 from secagg.payload import Blob, Payload, chunks
 from secagg.receipt import sign_agreement, verify_agreement
 from secagg.roles import Message, Outgoing
@@ -69,16 +69,8 @@ State = Ready | Offering | Committing | Done | Failed
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class Seat(Station[Params]):
     """Where the key holder sits: everything that does not change in a round."""
-
-    me: Identity
-    params: Params
-    opened: Round
-
-    @property
-    def ctx(self) -> Context:
-        return self.opened.ctx
 
     @property
     def others(self) -> tuple[PartyId, ...]:

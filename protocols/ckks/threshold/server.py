@@ -20,7 +20,7 @@ from secagg.crypto.sign import BadSignature
 from secagg.crypto.stream import open_stream, sealed_size
 from secagg.errors import InvalidMessage, SessionAborted, UnexpectedMessage
 from secagg.identity import Identity
-from secagg.machine import Machine
+from secagg.machine import Machine, Station
 from secagg.payload import Blob
 from secagg.roles import Message, Outgoing, Sum
 from secagg.round import Round
@@ -86,12 +86,8 @@ State = Gathering | Opening | Done | Failed
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Station[Params]):
     """Where the coordinator sits: everything that does not change in a round."""
-
-    me: Identity
-    params: Params
-    opened: Round
 
 
 def gathering(params: Params) -> Gathering:
@@ -102,7 +98,7 @@ def gathering(params: Params) -> Gathering:
 
 def add(state: Gathering, message: Report, client: PartyId, *, desk: Desk) -> Gathering:
     """Add one ciphertext: all of it or nothing."""
-    params, ctx = desk.params, desk.opened.ctx
+    params, ctx = desk.params, desk.ctx
     # > A report is from a client of the cohort, from an input model that the description allows, and its only one (TH-S1).
     if client not in params.clients or message.version not in params.versions or client in state.reports:
         raise InvalidMessage("TH-S1", f"a report from {client} that does not fit the round", culprits=[client])
@@ -171,13 +167,13 @@ def keep_share(state: Opening, message: Share, sender: PartyId, *, desk: Desk) -
 def check_share(share: Share | None, committed: Committed | None, sender: PartyId, *, desk: Desk) -> None:
     """Once both are here. Raises InvalidMessage."""
     # > A part of the key is the one that its holder committed to (TH-S7).
-    if share and committed and share_commitment(desk.opened.ctx, sender, committed.roots, share) != committed.commitment:
+    if share and committed and share_commitment(desk.ctx, sender, committed.roots, share) != committed.commitment:
         raise InvalidMessage("TH-S7", f"{sender} has given another part than it committed to", culprits=[sender])
 
 
 def open_share(share: Share, holder: PartyId, roots: bytes, *, desk: Desk) -> Key:
     """What a key holder sealed. Raises SessionAborted."""
-    context = share_context(desk.opened.ctx, holder, desk.me.party, roots)
+    context = share_context(desk.ctx, holder, desk.me.party, roots)
     # > It opens with the coordinator's key, and its residues are below their primes (TH-S8).
     try:
         key = desk.me.opening.open(share.sealed, purpose=SHARE, context=context)
@@ -188,7 +184,7 @@ def open_share(share: Share, holder: PartyId, roots: bytes, *, desk: Desk) -> Ke
 
 def finish(state: Opening, *, desk: Desk) -> Done:
     """All parts are here: their sum is the key of the sum."""
-    params, ctx = desk.params, desk.opened.ctx
+    params, ctx = desk.params, desk.ctx
     parts = {name: open_share(state.shares[name], name, state.roots, desk=desk) for name in params.keyholders}
     # > Each part of the key is the sum of what the clients of the set dealt to its holder: their imprints show it, and who lied (TH-S10).
     liars = [
