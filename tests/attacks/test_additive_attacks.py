@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -39,12 +38,6 @@ VALUES = 50
 @pytest.fixture
 def parties() -> Consortium:
     return consortium(4, 2, now=NOW, entropy=InsecureEntropy("attacks"), kem=0x20)
-
-
-@pytest.fixture
-def weak() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 def vectors(parties: Consortium, *, length: int = VALUES + 2) -> dict[PartyId, Vector]:

@@ -31,12 +31,6 @@ VALUES = 50
 HOLDER, HUB = PartyId("keyholder-0"), PartyId("coordinator")
 
 
-@pytest.fixture
-def weak() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
 class Hub:
     """A malicious coordinator with all that it is sent, and the honest key holder's machine that it talks to."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,12 +25,6 @@ from secagg.types import PartyId, Secret
 PLAN = ckks.Plan(clients=4, ring_bits=32)
 VALUES = 20
 HOLDER, HUB, VICTIM = PartyId("keyholder-0"), PartyId("coordinator"), PartyId("client-0")
-
-
-@pytest.fixture
-def weak() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 def crowd(organisations: Sequence[str] | None = None) -> Consortium:

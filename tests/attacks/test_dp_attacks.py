@@ -6,7 +6,6 @@ the victim sends, or does not. A lower bound on ε from how often it is right mu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import log
 
 import numpy as np
@@ -27,12 +26,6 @@ VALUES, TRIALS, DELTA = 48, 40_000, 1e-5
 TERMS = PrivacyTerms(unit="organisation", mechanism="skellam", noise_multiplier=1.0, epsilon=5.0, delta=DELTA)
 FLOORS = Floors(n_min=3, colluders=1)
 EXACT = Encoding(max_parties=20, bits=12)
-
-
-@pytest.fixture
-def weak() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 def canary() -> np.ndarray:

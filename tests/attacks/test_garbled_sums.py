@@ -5,7 +5,7 @@ Nothing shows a server what a client has encrypted: that is the point. What was 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -35,12 +35,6 @@ PLANS: dict[str, Plan] = {
     "slots": ckks.Plan(clients=3, clip=CLIP, bits=12, max_weight=1, slots="n4096-q56"),
     "threshold": threshold.Plan(clients=3, keyholders=2, clip=CLIP, bits=12, max_weight=1),
 }
-
-
-@pytest.fixture
-def weak() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 def mean(plan: Plan, values: int = 8) -> np.ndarray:

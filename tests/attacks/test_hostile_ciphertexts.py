@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 import tracemalloc
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,12 +29,6 @@ from tests.unit.ckks.test_checks import HOLDER, HUB, PLAN, Stage
 
 LIAR = PartyId("client-3")
 BOMB = zlib.compress(bytes(64 << 20), 9)
-
-
-@pytest.fixture
-def weak() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 def stage() -> Stage:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -43,12 +42,6 @@ from tests.unit.pairwise.stage import Stage, blank
 @pytest.fixture(scope="module")
 def parties() -> Consortium:
     return crowd()
-
-
-@pytest.fixture
-def weak() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 # --- different models to different clients (Pasquini et al. 2022) ---------------------------------------------------------------

@@ -30,12 +30,6 @@ def parties() -> Consortium:
     return crowd()
 
 
-@pytest.fixture
-def weak() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
 def spoilt_box(parties: Consortium) -> Sum | SessionAborted:
     """Client 4, which tells client 1 the key of their mask, makes it a box of which one bit is wrong."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -34,12 +34,6 @@ AGAIN: list[dict[str, Any]] = [{"round": 2}, {"round": 1, "attempt": 2}]
 @pytest.fixture(scope="module")
 def parties() -> Consortium:
     return crowd()
-
-
-@pytest.fixture
-def weak() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 # --- an advert of another round or attempt ------------------------------------------------------------------------------------

@@ -32,12 +32,6 @@ def parties() -> Consortium:
     return crowd()
 
 
-@pytest.fixture
-def weak() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
 def counting(parties: Consortium) -> dict[PartyId, Vector]:
     """Vectors that count themselves, as encoded updates do."""
     made = {me.party: np.full(VALUES + 2, 1000 + place, np.uint32) for place, me in enumerate(parties.clients)}

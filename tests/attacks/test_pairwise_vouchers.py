@@ -28,12 +28,6 @@ def parties() -> Consortium:
     return crowd()
 
 
-@pytest.fixture
-def weak() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
 def confirmed(stage: Stage, place: int, chosen: Sequence[int]) -> Confirm:
     """What a client says for a set of the server's choice."""
     message = stage.clients[place].receive(stage.params.server, stage.survivors(chosen))[0].message

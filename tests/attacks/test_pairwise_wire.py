@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,12 +35,6 @@ from tests.unit.pairwise.stage import Stage
 @pytest.fixture(scope="module")
 def parties() -> Consortium:
     return crowd()
-
-
-@pytest.fixture
-def weak() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 def byte_bias(words: Vector, used: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -32,12 +31,6 @@ SYBIL = PartyId("client-3")
 @pytest.fixture(scope="module")
 def parties():
     return made_up()
-
-
-@pytest.fixture
-def weak() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 def packing_of(stage: Stage) -> Packing:

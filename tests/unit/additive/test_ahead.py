@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -37,12 +36,6 @@ PLAN = additive.Plan(clients=4, aggregators=3, bits=12, max_weight=1, ring_bits=
 @pytest.fixture(scope="module")
 def parties() -> Consortium:
     return consortium(4, 3, now=NOW, entropy=InsecureEntropy("ahead"), kem=0x20)
-
-
-@pytest.fixture
-def weak() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 def play(parties: Consortium, lost: PartyId | None = None) -> tuple[Table, dict[PartyId, Vector], list[Packet]]:
