@@ -148,15 +148,19 @@ def uniform(seed: Secret, ctx: Context, client: PartyId, packing: Packing) -> It
     return uniform_groups(derive(seed, salt=ctx.rd, label="ckks/uniform", info=(client.encode(),)), packing)
 
 
+def drawn_for(wanted: int) -> int:
+    """30-bit words from which `wanted` residues are left: by rejection sampling at most one in 14,000 is not below its prime."""
+    return wanted + wanted // 1024 + _SPARE_WORDS
+
+
 def uniform_groups(key: Secret, packing: Packing) -> Iterator[Key]:
     """Uniform polynomials from the keystream of `key`, group by group, in the transformed domain."""
     stream, offset = Stream(key), 0
     for _, count in packing.groups():
         halves = []
         for prime in PRIMES:
-            # Rejection sampling: of 30-bit words at most one in 14,000 is not below the prime.
             wanted = count * DEGREE
-            words = np.empty(wanted + wanted // 1024 + _SPARE_WORDS, np.uint32)
+            words = np.empty(drawn_for(wanted), np.uint32)
             stream.fill(words, offset)
             offset += words.nbytes
             words &= np.uint32((1 << 30) - 1)

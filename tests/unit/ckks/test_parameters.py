@@ -159,7 +159,7 @@ def test_rejection_never_leaves_too_little() -> None:
     assert log2_of_too_few(2 * DEGREE, DEGREE, 3 / 4) < -1000, "the ternary secret"
     for count in range(1, cipher.GROUP + 1):
         wanted = count * DEGREE
-        draws = wanted + wanted // 1024 + 64
+        draws = cipher.drawn_for(wanted)
         assert all(log2_of_too_few(draws, wanted, prime / 2**30) < -250 for prime in PRIMES), "the uniform half"
 
 
